@@ -1,0 +1,1 @@
+//! Acquisition functions in the log domain

@@ -1,0 +1,1 @@
+//! Analysis of finished and running studies for people to look at

@@ -1,0 +1,1 @@
+//! Solvers composed of samplers, schedulers and bandits

@@ -1,0 +1,1 @@
+//! Surrogate models: Gaussian process, random forest, Parzen estimators, ensembles

@@ -1,0 +1,1 @@
+//! Problems with known optima, simulated workers and the solver conformance suite

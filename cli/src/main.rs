@@ -1,0 +1,3 @@
+//! The boxwood command
+
+fn main() {}

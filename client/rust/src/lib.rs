@@ -1,0 +1,1 @@
+//! Rust SDK: create a study, suggest, report, finish

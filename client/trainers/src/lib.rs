@@ -1,0 +1,1 @@
+//! Built-in training programs: click-through-rate models on rating data

@@ -1,0 +1,1 @@
+//! Worker: slots, leases, child processes, checkpoints

@@ -1,0 +1,1 @@
+//! Use cases, planner, reaper and change feed

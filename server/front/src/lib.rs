@@ -1,0 +1,1 @@
+//! Front ends: configuration, authentication, gRPC, REST, metrics

@@ -1,0 +1,1 @@
+//! Storage of studies: memory, SQLite and PostgreSQL behind one trait

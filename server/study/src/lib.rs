@@ -1,0 +1,1 @@
+//! State machines of studies, trials, leases and budgets; no I/O

@@ -1,0 +1,1 @@
+//! Wire formats: protobuf boxwood.v1, REST bodies and error codes

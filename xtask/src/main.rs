@@ -1,0 +1,3 @@
+//! Repository checks that need cargo metadata
+
+fn main() {}
