@@ -1,0 +1,134 @@
+//! What a plan reads out of a study view, computed once per plan.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use boxwood_core::{Rung, RungResult, StudyView, TrialStatus, TrialView};
+
+/// Rows that must not be proposed again, compared to within 1e-8 of the unit cube.
+///
+/// Levels of discrete parameters are bin centres, so that the resolution separates up to 10^8 levels; two floats that
+/// close are the same experiment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known(HashSet<Vec<i64>>);
+
+impl Known {
+    fn key(row: &[f64]) -> Vec<i64> {
+        row.iter().map(|value| if value.is_nan() { -1 } else { (value * 1e8).round() as i64 }).collect()
+    }
+
+    /// Adds a row; false when it was known.
+    pub(crate) fn insert(&mut self, row: &[f64]) -> bool {
+        self.0.insert(Self::key(row))
+    }
+
+    pub(crate) fn contains(&self, row: &[f64]) -> bool {
+        self.0.contains(&Self::key(row))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A measured trial at one rung.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) trial: &'a TrialView,
+    pub(crate) result: &'a RungResult,
+}
+
+impl Entry<'_> {
+    /// Loss of the first objective.
+    pub(crate) fn loss(&self) -> f64 {
+        self.result.losses.first().copied().unwrap_or(f64::INFINITY)
+    }
+
+    /// Sum of the positive violations; zero when every constraint holds.
+    pub(crate) fn violation(&self) -> f64 {
+        self.result.violations.iter().map(|violation| violation.max(0.0)).sum()
+    }
+
+    /// Better first: least violation, then least loss, then the older trial.
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        self.violation()
+            .total_cmp(&other.violation())
+            .then(self.loss().total_cmp(&other.loss()))
+            .then(self.trial.number.cmp(&other.trial.number))
+    }
+}
+
+/// Everything measured at one rung; passing through counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Level<'a> {
+    /// Measured trials in order of their numbers.
+    pub(crate) entries: Vec<Entry<'a>>,
+    /// Trials that failed or proved infeasible on the way to this rung.
+    pub(crate) failed: Vec<&'a TrialView>,
+}
+
+impl<'a> Level<'a> {
+    /// Entries, best first.
+    pub(crate) fn ranked(&self) -> Vec<Entry<'a>> {
+        let mut ranked = self.entries.clone();
+        ranked.sort_by(Entry::compare);
+        ranked
+    }
+
+    /// Trials that ended their way to this rung, in whatever manner.
+    pub(crate) fn ended(&self) -> usize {
+        self.entries.len() + self.failed.len()
+    }
+}
+
+/// The study's data by rung, its pending trials and its known rows. Cancelled trials carry no information; their
+/// points still count as known.
+#[derive(Debug, Clone)]
+pub(crate) struct History<'a> {
+    /// One level per rung of the ladder.
+    pub(crate) levels: Vec<Level<'a>>,
+    /// Queued or leased trials.
+    pub(crate) pending: Vec<&'a TrialView>,
+    /// Rows of all trials.
+    pub(crate) known: Known,
+}
+
+impl<'a> History<'a> {
+    pub(crate) fn new(view: &'a StudyView) -> Self {
+        let mut levels = vec![Level::default(); view.problem().ladder().len()];
+        let mut pending = Vec::new();
+        let mut known = Known::default();
+        for trial in view.trials() {
+            known.insert(&trial.encoded);
+            if trial.status == TrialStatus::Cancelled {
+                continue;
+            }
+            for result in &trial.results {
+                if let Some(level) = levels.get_mut(result.rung.0 as usize) {
+                    level.entries.push(Entry { trial, result });
+                }
+            }
+            match trial.status {
+                TrialStatus::Pending => pending.push(trial),
+                TrialStatus::Failed | TrialStatus::Infeasible if trial.result(trial.target).is_none() => {
+                    if let Some(level) = levels.get_mut(trial.target.0 as usize) {
+                        level.failed.push(trial);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self { levels, pending, known }
+    }
+
+    /// The highest rung with at least `minimum` results; failing that, the rung with the most results (the higher of
+    /// equals), and none when nothing was measured.
+    pub(crate) fn model_rung(&self, minimum: usize) -> Option<Rung> {
+        let enough = self.levels.iter().rposition(|level| level.entries.len() >= minimum.max(1));
+        let index = enough.or_else(|| {
+            let most = self.levels.iter().enumerate().max_by_key(|(i, level)| (level.entries.len(), *i));
+            most.filter(|(_, level)| !level.entries.is_empty()).map(|(i, _)| i)
+        })?;
+        Some(Rung(index as u32))
+    }
+}

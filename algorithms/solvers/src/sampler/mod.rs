@@ -1,0 +1,80 @@
+//! Samplers choose points; they know nothing of brackets and promotions.
+
+mod grid;
+mod random;
+mod sobol;
+
+use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
+
+pub(crate) use grid::{GridSampler, PARAMETERS as GRID_PARAMETERS};
+pub(crate) use random::RandomSampler;
+pub(crate) use sobol::SobolSampler;
+
+use crate::history::{History, Known};
+use crate::scheduler::Start;
+
+/// What a sampler is asked.
+pub(crate) struct Request<'a> {
+    /// The study.
+    pub(crate) view: &'a StudyView,
+    /// Its data by rung.
+    pub(crate) history: &'a History<'a>,
+    /// New trials wanted, one proposal each.
+    pub(crate) starts: &'a [Start],
+    /// Rows that this plan starts before those wanted here (initial points), with nothing measured yet.
+    pub(crate) placed: &'a [Vec<f64>],
+    /// Seed of the plan.
+    pub(crate) seed: Seed,
+    /// Raised when the plan is no longer wanted.
+    pub(crate) stop: &'a StopFlag,
+}
+
+/// A proposed row and why.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Proposal {
+    /// Canonical row in the unit cube.
+    pub(crate) row: Vec<f64>,
+    /// What chose it, for the trial's provenance.
+    pub(crate) sampler: &'static str,
+    /// Model behind it.
+    pub(crate) model: Option<String>,
+    /// Acquisition value, log domain.
+    pub(crate) acquisition: Option<f64>,
+    /// Predicted mean and standard deviation of the first objective's loss, native units.
+    pub(crate) prediction: Option<(f64, f64)>,
+}
+
+impl Proposal {
+    pub(crate) fn plain(row: Vec<f64>, sampler: &'static str) -> Self {
+        Self { row, sampler, model: None, acquisition: None, prediction: None }
+    }
+}
+
+/// A sampler's answer: at most one proposal per start; fewer only when the space has no further point.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Proposals {
+    pub(crate) list: Vec<Proposal>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) numbers: Vec<(String, f64)>,
+}
+
+/// Chooses points. Pure: equal requests give equal proposals.
+pub(crate) trait Sampler: Send + Sync {
+    /// Whether this sampler can serve the problem; the reason when it cannot.
+    fn accepts(&self, _problem: &Problem) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Whether a study starts with the space's default point.
+    fn starts_from_default(&self) -> bool {
+        false
+    }
+
+    /// Proposes rows that `known` does not hold and adds them to it.
+    fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError>;
+
+    /// One weight per rung by how well it predicts the top one per unit of resource; none without enough data.
+    fn rung_weights(&self, _view: &StudyView, _history: &History<'_>, _seed: Seed) -> Option<Vec<f64>> {
+        None
+    }
+}

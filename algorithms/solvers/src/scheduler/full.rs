@@ -1,0 +1,41 @@
+//! Every trial is run once, to the top.
+
+use boxwood_core::{Ask, Seed, StudyView, TrialStatus};
+
+use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start};
+use crate::history::History;
+
+/// Starts every trial at the top rung; a trial that was paused below it (a user's) is trained on to the top first.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Full;
+
+impl Scheduler for Full {
+    fn schedule(
+        &self,
+        view: &StudyView,
+        history: &History<'_>,
+        ask: Ask,
+        _weights: RungWeights<'_>,
+        _seed: Seed,
+    ) -> Schedule {
+        let top = view.problem().ladder().top();
+        let paused = view.trials().iter().filter(|trial| trial.status == TrialStatus::Paused);
+        let below = paused.filter(|trial| trial.last().is_none_or(|result| result.rung < top));
+        let resumes: Vec<Resume> =
+            below.take(ask.want).map(|trial| Resume { trial: trial.number, rung: top }).collect();
+        let starts = ask.starts().min(ask.want - resumes.len());
+        let starts = vec![Start { rung: top, bracket: None }; starts];
+        let end = if resumes.len() + starts.len() == ask.want {
+            ScheduleEnd::More
+        } else if history.pending.is_empty() && resumes.is_empty() && starts.is_empty() {
+            ScheduleEnd::Spent
+        } else {
+            ScheduleEnd::Waiting
+        };
+        Schedule { resumes, starts, end }
+    }
+
+    fn ranks(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,71 @@
+//! Schedulers choose rungs: who is promoted, and where new trials start. Stateless; all is derived from the view.
+
+mod asha;
+mod full;
+mod halving;
+
+use boxwood_core::{Ask, Rung, Seed, StudyView, TrialNumber};
+
+pub(crate) use asha::{Asynchronous, PARAMETERS as ASHA_PARAMETERS};
+pub(crate) use full::Full;
+pub(crate) use halving::{Halving, PARAMETERS as HALVING_PARAMETERS};
+
+use crate::history::History;
+
+/// A new trial to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// Rung to train to.
+    pub(crate) rung: Rung,
+    /// Running index of its bracket.
+    pub(crate) bracket: Option<u32>,
+}
+
+/// A paused trial to train on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Resume {
+    /// The trial.
+    pub(crate) trial: TrialNumber,
+    /// Rung to train to.
+    pub(crate) rung: Rung,
+}
+
+/// Why a schedule holds fewer moves than wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScheduleEnd {
+    /// It does not.
+    More,
+    /// A pending trial has to report first.
+    Waiting,
+    /// No start is left and nothing can be promoted any more.
+    Spent,
+}
+
+/// What to run next; resumes come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Schedule {
+    pub(crate) resumes: Vec<Resume>,
+    pub(crate) starts: Vec<Start>,
+    pub(crate) end: ScheduleEnd,
+}
+
+/// Chosen weights of the rungs at which a bracket may start; asked for only when a bracket is to be opened.
+pub(crate) type RungWeights<'a> = &'a dyn Fn() -> Option<Vec<f64>>;
+
+/// Chooses rungs. Pure: equal views and asks give equal schedules.
+pub(crate) trait Scheduler: Send + Sync {
+    /// Up to `ask.want` moves, of which at most `ask.starts()` are starts.
+    fn schedule(
+        &self,
+        view: &StudyView,
+        history: &History<'_>,
+        ask: Ask,
+        weights: RungWeights<'_>,
+        seed: Seed,
+    ) -> Schedule;
+
+    /// Whether trials are ranked against each other, which needs one objective.
+    fn ranks(&self) -> bool {
+        true
+    }
+}
