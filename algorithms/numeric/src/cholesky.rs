@@ -169,7 +169,10 @@ impl Cholesky {
             }
             relative = if relative == 0.0 { FIRST_JITTER } else { relative * 10.0 };
             if relative > LAST_JITTER * 1.5 {
-                return Err(NumericError::NotPositiveDefinite { size: corner.nrows(), jitter: relative / 10.0 });
+                return Err(NumericError::NotPositiveDefinite {
+                    size: corner.nrows(),
+                    jitter: relative / 10.0,
+                });
             }
         }
     }

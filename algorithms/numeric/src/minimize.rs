@@ -96,7 +96,8 @@ where
             break;
         }
         let watched = watched.borrow();
-        if watched.best.evaluations >= watched.limit || before - watched.best.value <= options.value_tolerance {
+        if watched.best.evaluations >= watched.limit || before - watched.best.value <= options.value_tolerance
+        {
             break;
         }
         position = DVector::from_iterator(
@@ -117,11 +118,7 @@ where
 }
 
 /// One run of L-BFGS from `position`; says whether a further run could help.
-fn run_once<F>(
-    watched: &RefCell<Watched<'_, F>>,
-    position: &DVector<f64>,
-    options: &MinimizeOptions,
-) -> bool
+fn run_once<F>(watched: &RefCell<Watched<'_, F>>, position: &DVector<f64>, options: &MinimizeOptions) -> bool
 where
     F: FnMut(&[f64]) -> (f64, Vec<f64>),
 {

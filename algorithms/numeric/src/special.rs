@@ -60,12 +60,8 @@ pub fn normal_quantile(probability: f64) -> f64 {
         4.374_664_141_464_968,
         2.938_163_982_698_783,
     ];
-    const D: [f64; 4] = [
-        7.784_695_709_041_462e-3,
-        3.224_671_290_700_398e-1,
-        2.445_134_137_142_996,
-        3.754_408_661_907_416,
-    ];
+    const D: [f64; 4] =
+        [7.784_695_709_041_462e-3, 3.224_671_290_700_398e-1, 2.445_134_137_142_996, 3.754_408_661_907_416];
     if probability <= 0.0 {
         return f64::NEG_INFINITY;
     }
@@ -82,11 +78,8 @@ pub fn normal_quantile(probability: f64) -> f64 {
         let r = q * q;
         q * polynomial(&A, r) / (polynomial(&B, r) * r + 1.0)
     };
-    let error = if start < 0.0 {
-        normal_cdf(start) - probability
-    } else {
-        (1.0 - probability) - normal_cdf(-start)
-    };
+    let error =
+        if start < 0.0 { normal_cdf(start) - probability } else { (1.0 - probability) - normal_cdf(-start) };
     let step = error / normal_pdf(start);
     start - step / (1.0 + 0.5 * start * step)
 }
@@ -166,7 +159,10 @@ mod tests {
     use super::*;
 
     fn close(found: f64, expected: f64, relative: f64) {
-        assert!((found - expected).abs() <= relative * expected.abs().max(1e-300), "{found} against {expected}");
+        assert!(
+            (found - expected).abs() <= relative * expected.abs().max(1e-300),
+            "{found} against {expected}"
+        );
     }
 
     #[test]

@@ -1,0 +1,80 @@
+//! Gaussian process regression with priors, scheduled refits and analytic gradients.
+
+mod fit;
+mod model;
+mod objective;
+mod schedule;
+
+pub use fit::GaussianProcess;
+pub use model::GpModel;
+pub use schedule::{GpCache, refit_length};
+
+/// The prior mean of the process on the standardized targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MeanFunction {
+    /// Zero.
+    Zero,
+    /// A constant with a standard normal prior, at its conditional maximum: what most of the space looks like need
+    /// not be the average of points that an optimizer chose.
+    Constant,
+}
+
+/// How a Gaussian process is fitted.
+///
+/// | name | default | meaning |
+/// |---|---|---|
+/// | `warp_targets` | true | choose an output warp; otherwise standardize only |
+/// | `mean` | `Constant` | prior mean |
+/// | `starts` | 3 | starts of the fit: the prior's mode and Sobol draws from the prior |
+/// | `iterations` | 40 | L-BFGS steps per start |
+/// | `fit_rows` | 400 | hyperparameters are fitted on at most this many rows, the best ones and an even rest |
+/// | `noise_log_mean`, `noise_log_deviation` | -4, 1 | log-normal prior of the noise variance |
+/// | `signal_log_deviation` | 0.5 | log-normal prior of the signal variance around one |
+#[derive(Debug, Clone, PartialEq)]
+pub struct GpOptions {
+    /// Whether an output warp is chosen.
+    pub warp_targets: bool,
+    /// Prior mean.
+    pub mean: MeanFunction,
+    /// Starts of the hyperparameter fit, at least one.
+    pub starts: usize,
+    /// L-BFGS steps per start.
+    pub iterations: u64,
+    /// Most rows used to fit hyperparameters.
+    pub fit_rows: usize,
+    /// Mean of the log noise variance, standardized targets.
+    pub noise_log_mean: f64,
+    /// Standard deviation of the log noise variance.
+    pub noise_log_deviation: f64,
+    /// Standard deviation of the log signal variance, whose mean is zero.
+    pub signal_log_deviation: f64,
+}
+
+impl Default for GpOptions {
+    fn default() -> Self {
+        Self {
+            warp_targets: true,
+            mean: MeanFunction::Constant,
+            starts: 3,
+            iterations: 40,
+            fit_rows: 400,
+            noise_log_mean: -4.0,
+            noise_log_deviation: 1.0,
+            signal_log_deviation: 0.5,
+        }
+    }
+}
+
+/// Kernel and noise parameters on the scale of the standardized targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hyperparameters {
+    /// Variance of the observation noise.
+    pub noise_variance: f64,
+    /// Prior variance of the process.
+    pub signal_variance: f64,
+    /// One length scale per column: in the unit cube for numbers, inverse radius for arcs, and the decay
+    /// `exp(-1 / l)` per differing choice for categories.
+    pub length_scales: Vec<f64>,
+    /// Share of a half turn that the unit interval spans, in (0, 1), per column; `NAN` where the column is no arc.
+    pub arc_angles: Vec<f64>,
+}

@@ -1,0 +1,208 @@
+//! Log posterior of the hyperparameters and its gradient.
+
+use super::{GpOptions, Hyperparameters, MeanFunction};
+use crate::SurrogateError;
+use crate::kernel::{Kernel, KernelParameters};
+use boxwood_numeric::{Cholesky, Rows, mix_seed, normal_quantile, sobol_rows};
+
+/// Standard deviation of the log length scales (Hvarfner et al., 2024).
+const LENGTH_LOG_DEVIATION: f64 = 1.732_050_807_568_877_2;
+/// Standard deviation of the log decay of a category.
+const CATEGORY_LOG_DEVIATION: f64 = 1.0;
+/// Floor of the noise variance on standardized targets: keeps the factor well conditioned.
+const NOISE_FLOOR: f64 = 1e-9;
+
+/// The negative log posterior per observation, as a function of
+/// `theta = (ln noise, ln signal, ln length per column, logit angle per arc)`.
+///
+/// Priors are densities of the natural parameters, as in the papers: `LogNormal(m, s)` contributes
+/// `-(theta - m)^2 / (2 s^2) - theta`, so its mode is `exp(m - s^2)`. Length scales of numbers and arcs:
+/// `LogNormal(sqrt 2 + ln(d) / 2, sqrt 3)`, Hvarfner et al., "Vanilla Bayesian optimization performs great in high
+/// dimensions" (2024). Categories: `ln l ~ Normal(1/2 + ln c, 1)` for c categorical columns, so that two rows which
+/// differ in all of them correlate alike for every c. Angles: `logit rho ~ Normal(0, 1)`.
+pub(crate) struct Objective<'a> {
+    kernel: &'a Kernel,
+    rows: &'a Rows,
+    targets: &'a [f64],
+    options: &'a GpOptions,
+}
+
+impl<'a> Objective<'a> {
+    pub(crate) fn new(
+        kernel: &'a Kernel,
+        rows: &'a Rows,
+        targets: &'a [f64],
+        options: &'a GpOptions,
+    ) -> Self {
+        Self { kernel, rows, targets, options }
+    }
+
+    fn columns(&self) -> usize {
+        self.rows.width()
+    }
+
+    /// Mean and standard deviation of each normal prior, and whether the log-normal term `-theta` belongs to it.
+    fn priors(&self) -> Vec<(f64, f64, bool)> {
+        let length_mean = 2.0_f64.sqrt() + 0.5 * (self.columns().max(1) as f64).ln();
+        let category_mean = 0.5 + (self.kernel.categories().max(1) as f64).ln();
+        let mut priors = vec![
+            (self.options.noise_log_mean, self.options.noise_log_deviation, true),
+            (0.0, self.options.signal_log_deviation, true),
+        ];
+        for column in 0..self.columns() {
+            priors.push(if self.kernel.is_category(column) {
+                (category_mean, CATEGORY_LOG_DEVIATION, false)
+            } else {
+                (length_mean, LENGTH_LOG_DEVIATION, true)
+            });
+        }
+        priors.extend(std::iter::repeat_n((0.0, 1.0, false), self.kernel.arcs()));
+        priors
+    }
+
+    /// Starts of the fit: the prior's mode, then Sobol draws of one prior deviation around it.
+    pub(crate) fn starts(&self, count: usize, seed: u64) -> Result<Vec<Vec<f64>>, SurrogateError> {
+        let priors = self.priors();
+        let mode: Vec<f64> = priors
+            .iter()
+            .map(|&(mean, deviation, natural)| if natural { mean - deviation * deviation } else { mean })
+            .collect();
+        let mut starts = vec![mode.clone()];
+        let draws = sobol_rows(count.saturating_sub(1), priors.len(), mix_seed(seed, 0))?;
+        for draw in draws.iter() {
+            let start = draw.iter().zip(&priors).zip(&mode);
+            starts.push(
+                start
+                    .map(|((&u, &(_, deviation, _)), &mode)| {
+                        mode + deviation * normal_quantile(u.clamp(0.05, 0.95))
+                    })
+                    .collect(),
+            );
+        }
+        Ok(starts)
+    }
+
+    pub(crate) fn unpack(&self, theta: &[f64]) -> Hyperparameters {
+        let columns = self.columns();
+        let mut arc_angles = vec![f64::NAN; columns];
+        for (column, angle) in arc_angles.iter_mut().enumerate() {
+            if let Some(arc) = self.kernel.arc_of(column) {
+                *angle = logistic(theta[2 + columns + arc]);
+            }
+        }
+        Hyperparameters {
+            noise_variance: NOISE_FLOOR + theta[0].exp(),
+            signal_variance: theta[1].exp(),
+            length_scales: theta[2..2 + columns].iter().map(|value| value.exp()).collect(),
+            arc_angles,
+        }
+    }
+
+    /// Value and gradient; infinite where the covariance cannot be factorized.
+    pub(crate) fn evaluate(&self, theta: &[f64]) -> (f64, Vec<f64>) {
+        self.try_evaluate(theta).unwrap_or_else(|_| (f64::INFINITY, vec![0.0; theta.len()]))
+    }
+
+    fn try_evaluate(&self, theta: &[f64]) -> Result<(f64, Vec<f64>), SurrogateError> {
+        let hyperparameters = self.unpack(theta);
+        let parameters = kernel_parameters(self.kernel, &hyperparameters);
+        let n = self.rows.len();
+        let inputs = self.kernel.embed(self.rows, &parameters);
+        let (covariance, slope) = self.kernel.covariance_with_slope(&inputs, &parameters);
+        let mut noisy = covariance.clone();
+        for k in 0..n {
+            noisy[(k, k)] += hyperparameters.noise_variance;
+        }
+        let factor = Cholesky::factorize(&noisy)?;
+        let fitted = solve_targets(&factor, self.targets, self.options.mean)?;
+        let mut value = -fitted.log_marginal_likelihood;
+        if self.options.mean == MeanFunction::Constant {
+            value += 0.5 * fitted.mean * fitted.mean;
+        }
+
+        // d(value) = -1/2 sum_ij (alpha_i alpha_j - inverse_ij) dK_ij (Rasmussen and Williams, 2006, equation 5.9).
+        // The constant mean is at its optimum, so its own derivative vanishes.
+        let mut weights = factor.inverse();
+        for j in 0..n {
+            for i in j..n {
+                weights[(i, j)] -= fitted.alpha[i] * fitted.alpha[j];
+            }
+        }
+        let trace: f64 = weights.diagonal().sum();
+        let mut by_signal = 0.5 * parameters.signal_variance * trace;
+        for j in 0..n {
+            for i in j + 1..n {
+                by_signal += weights[(i, j)] * covariance[(i, j)];
+            }
+        }
+        let by_kernel =
+            self.kernel.parameter_gradient(self.rows, &inputs, &covariance, &slope, &weights, &parameters);
+        let mut gradient = vec![0.5 * trace * theta[0].exp(), by_signal];
+        gradient.extend(by_kernel.log_length_scales);
+        gradient
+            .extend(by_kernel.arc_angles.iter().zip(&parameters.arc_angles).map(|(g, a)| g * a * (1.0 - a)));
+        for ((part, &(mean, deviation, natural)), &parameter) in
+            gradient.iter_mut().zip(&self.priors()).zip(theta)
+        {
+            let z = (parameter - mean) / deviation;
+            value += 0.5 * z * z + if natural { parameter } else { 0.0 };
+            *part += z / deviation + if natural { 1.0 } else { 0.0 };
+        }
+        let share = 1.0 / n as f64;
+        for part in &mut gradient {
+            *part *= share;
+        }
+        Ok((value * share, gradient))
+    }
+}
+
+/// The kernel's part of the hyperparameters.
+pub(crate) fn kernel_parameters(kernel: &Kernel, hyperparameters: &Hyperparameters) -> KernelParameters {
+    KernelParameters {
+        signal_variance: hyperparameters.signal_variance,
+        length_scales: hyperparameters.length_scales.clone(),
+        arc_angles: (0..hyperparameters.length_scales.len())
+            .filter(|&column| kernel.arc_of(column).is_some())
+            .map(|column| hyperparameters.arc_angles[column])
+            .collect(),
+    }
+}
+
+/// Targets seen through a factor: the mean, the weights `alpha = K^-1 (y - mean)` and the likelihood.
+#[derive(Debug, Clone)]
+pub(crate) struct FittedTargets {
+    pub(crate) mean: f64,
+    pub(crate) alpha: Vec<f64>,
+    pub(crate) log_marginal_likelihood: f64,
+}
+
+/// Solves for the targets (Rasmussen and Williams, 2006, algorithm 2.1).
+pub(crate) fn solve_targets(
+    factor: &Cholesky,
+    targets: &[f64],
+    mean: MeanFunction,
+) -> Result<FittedTargets, SurrogateError> {
+    let mut alpha = targets.to_vec();
+    factor.solve(&mut alpha)?;
+    let mean = match mean {
+        MeanFunction::Zero => 0.0,
+        MeanFunction::Constant => {
+            let mut ones = vec![1.0; targets.len()];
+            factor.solve(&mut ones)?;
+            // The maximum of the likelihood times a standard normal prior of the constant.
+            let constant = alpha.iter().sum::<f64>() / (ones.iter().sum::<f64>() + 1.0);
+            for (weight, one) in alpha.iter_mut().zip(&ones) {
+                *weight -= constant * one;
+            }
+            constant
+        }
+    };
+    let quadratic: f64 = targets.iter().zip(&alpha).map(|(y, a)| (y - mean) * a).sum();
+    let normalizer = targets.len() as f64 * (2.0 * std::f64::consts::PI).ln();
+    let log_marginal_likelihood = -0.5 * (quadratic + factor.log_determinant() + normalizer);
+    Ok(FittedTargets { mean, alpha, log_marginal_likelihood })
+}
+
+fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}

@@ -1,0 +1,121 @@
+//! When hyperparameters are fitted again, and a memory of fits that changes nothing but time.
+
+use super::{GaussianProcess, GpModel, GpOptions};
+use crate::layout::check_observations;
+use crate::{Layout, SurrogateError};
+use boxwood_numeric::Rows;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Up to this many observations every one brings a refit.
+const REFIT_EACH_UP_TO: usize = 50;
+/// Fits that a [`GpCache`] keeps.
+const CACHE_SIZE: usize = 8;
+
+/// How many of n observations the hyperparameters come from: all up to 50, then the largest length of the
+/// schedule `l -> l + max(1, l / 20)` that is not above n. A pure function, so a cold start refits at the same
+/// lengths as a warm one.
+pub fn refit_length(count: usize) -> usize {
+    let mut length = count.min(REFIT_EACH_UP_TO);
+    while length < count {
+        let next = length + (length / 20).max(1);
+        if next > count {
+            break;
+        }
+        length = next;
+    }
+    length
+}
+
+/// A memory of recent fits, owned by whoever wants speed; answers are the same without it.
+#[derive(Debug, Default)]
+pub struct GpCache {
+    /// Shared by the threads that plan with the same cache; guards only this list.
+    entries: Mutex<Vec<(Vec<u64>, Arc<GpModel>)>>,
+}
+
+impl GpCache {
+    /// An empty cache.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn find(&self, key: &[u64]) -> Option<Arc<GpModel>> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().find(|(known, _)| known == key).map(|(_, model)| Arc::clone(model))
+    }
+
+    fn store(&self, key: Vec<u64>, model: Arc<GpModel>) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= CACHE_SIZE {
+            entries.remove(0);
+        }
+        entries.push((key, model));
+    }
+}
+
+impl GaussianProcess {
+    /// Fits hyperparameters on the first [`refit_length`] rows and extends the factor by the remaining ones.
+    ///
+    /// Equal observations, options and seed give equal models, with or without a cache. The seed should therefore
+    /// belong to the study, not to the step.
+    ///
+    /// # Errors
+    /// As [`GaussianProcess::fit`].
+    pub fn fit_scheduled(
+        layout: &Layout,
+        rows: &Rows,
+        targets: &[f64],
+        options: &GpOptions,
+        seed: u64,
+        cache: Option<&GpCache>,
+    ) -> Result<GpModel, SurrogateError> {
+        check_observations(layout, rows, targets)?;
+        let length = refit_length(rows.len());
+        let base_rows = rows.slice(0, length);
+        let base_targets = &targets[..length];
+        let key = cache.map(|_| fingerprint(layout, &base_rows, base_targets, options, seed));
+        let known = cache.zip(key.as_ref()).and_then(|(cache, key)| cache.find(key));
+        let base = if let Some(base) = known {
+            base
+        } else {
+            let base = Arc::new(GaussianProcess::fit(layout, &base_rows, base_targets, options, seed)?);
+            if let Some((cache, key)) = cache.zip(key) {
+                cache.store(key, Arc::clone(&base));
+            }
+            base
+        };
+        if length == rows.len() {
+            return Ok(Arc::unwrap_or_clone(base));
+        }
+        base.extend(&rows.slice(length, rows.len()), targets)
+    }
+}
+
+/// All that a fit depends on, bit by bit, so that equal keys mean equal fits.
+fn fingerprint(layout: &Layout, rows: &Rows, targets: &[f64], options: &GpOptions, seed: u64) -> Vec<u64> {
+    let mut key = vec![
+        seed,
+        rows.len() as u64,
+        layout.len() as u64,
+        u64::from(options.warp_targets),
+        options.mean as u64,
+        options.starts as u64,
+        options.iterations,
+        options.fit_rows as u64,
+        options.noise_log_mean.to_bits(),
+        options.noise_log_deviation.to_bits(),
+        options.signal_log_deviation.to_bits(),
+    ];
+    for dimension in &layout.dimensions {
+        key.push(match dimension.kind {
+            crate::Kind::Numeric => 0,
+            crate::Kind::Integer { levels } => 1 + 4 * levels as u64,
+            crate::Kind::Ordinal { levels } => 2 + 4 * levels as u64,
+            crate::Kind::Categorical { choices } => 3 + 4 * choices as u64,
+        });
+        key.push(u64::from(dimension.conditional));
+    }
+    key.extend(rows.iter().flatten().map(|value| value.to_bits()));
+    key.extend(targets.iter().map(|value| value.to_bits()));
+    key
+}
