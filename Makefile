@@ -1,0 +1,70 @@
+# The two commands of the README are `make demo` and `make test`; each does its own set-up on a Debian machine with Rust,
+# Python 3, Node and a C toolchain. `CARGO_TARGET_DIR` moves the build folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BOXWOOD := $(TARGET)/debug/boxwood
+# Arguments of `boxwood demo`, for example: make demo ARGS="--minutes 2 --fresh"
+ARGS ?=
+DENY_VERSION := 0.20.2
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
+
+.PHONY: build
+build: ## Build the boxwood binary
+	$(CARGO) build -p boxwood
+
+.PHONY: demo
+demo: build ## Tune four models on real ratings: server, two workers, live progress (ARGS="--minutes 3 --fresh")
+	$(BOXWOOD) demo $(ARGS)
+
+.PHONY: setup-test
+setup-test:
+	scripts/setup-test
+
+.PHONY: test
+test: setup-test ## Run every test: formatting, lints, dependency rules, all crates, PostgreSQL, the real binary
+	$(CARGO) fmt --all --check
+	$(CARGO) run -q -p boxwood-xtask -- check-deps
+	BOXWOOD_REQUIRE_POSTGRES=1 $(CARGO) test --workspace --no-fail-fast
+
+.PHONY: lint
+lint: ## Clippy with warnings as errors, documentation warnings, denied dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) run -q -p boxwood-xtask -- check-deps
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	$(MAKE) deny
+
+.PHONY: deny
+deny: ## Check licences, banned crates and sources of every dependency (installs cargo-deny once)
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked
+	$(CARGO) deny check bans licenses sources
+
+.PHONY: audit
+audit: ## Check the dependencies for known vulnerabilities (needs the advisory database from the network)
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked
+	$(CARGO) deny check advisories
+
+.PHONY: bench
+bench: build ## Measure the service and the solvers on this machine
+	$(BOXWOOD) bench service --seconds 10
+	$(BOXWOOD) bench solvers --suite smoke
+
+.PHONY: test-kill
+test-kill: setup-test ## The slow lane: 50 rounds of kill -9 on both stores
+	BOXWOOD_REQUIRE_POSTGRES=1 BOXWOOD_KILL_ROUNDS=50 $(CARGO) test -p boxwood --test kill -- --nocapture
+
+.PHONY: check-cuda
+check-cuda: ## Compile the CUDA path (needs the network once, or an LLVM 23 bundle; no CUDA toolkit)
+	scripts/check-cuda
+
+.PHONY: docs
+docs: ## Build the API documentation of all crates
+	$(CARGO) doc --workspace --no-deps
