@@ -126,7 +126,7 @@ impl Scheduler for Asynchronous {
         let count = ask.starts().min(ask.want - resumes.len());
         let starts = self.starts(view, &table, count, weights, seed);
         if ask.want > 0 && ask.starts() == 0 && resumes.is_empty() && history.pending.is_empty() {
-            resumes.extend(last_promotion(&standings));
+            resumes.extend(last_promotion(&standings, history));
         }
         let moves = resumes.len() + starts.len();
         let end = if moves == ask.want {
@@ -222,17 +222,15 @@ fn draw(table: &[Bracket], weights: &[f64], uniform: f64) -> u32 {
     0
 }
 
-/// The study's last act: with no start left and nothing running, the best trial of the highest measured rung goes on to
-/// the top, so that a small budget too ends with a full measurement.
-fn last_promotion(standings: &[Standing<'_>]) -> Option<Resume> {
-    for (index, standing) in standings.iter().enumerate().rev() {
-        let rung = Rung(index as u32);
-        if standing.ranked.iter().any(|entry| entry.trial.last().is_some_and(|last| last.rung > rung)) {
-            return None;
-        }
-        if let Some(entry) = standing.ranked.iter().find(|entry| waits_at(entry.trial, rung)) {
-            return Some(Resume { trial: entry.trial.number, rung: Rung(rung.0 + 1) });
-        }
+/// The study's last act: with no start left, nothing running and nothing measured at the top, the best trial of the
+/// highest rung where one waits goes on, so that a small budget too ends with a full measurement.
+fn last_promotion(standings: &[Standing<'_>], history: &History<'_>) -> Option<Resume> {
+    if history.levels.last().is_none_or(|top| !top.entries.is_empty()) {
+        return None;
     }
-    None
+    standings.iter().enumerate().rev().find_map(|(index, standing)| {
+        let rung = Rung(index as u32);
+        let entry = standing.ranked.iter().find(|entry| waits_at(entry.trial, rung))?;
+        Some(Resume { trial: entry.trial.number, rung: Rung(rung.0 + 1) })
+    })
 }
