@@ -18,7 +18,7 @@ pub enum Goal {
 ///
 /// Made only by [`Objective::loss`] (and [`Loss::new`] for solvers that already hold a loss).
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "f64", try_from = "f64")]
 pub struct Loss(f64);
 
 /// A value that was NaN or infinite.
@@ -29,12 +29,27 @@ pub struct NotFinite(pub f64);
 impl Loss {
     /// Accepts finite values only.
     pub fn new(value: f64) -> Result<Self, NotFinite> {
-        if value.is_finite() { Ok(Self(value)) } else { Err(NotFinite(value)) }
+        // Adding zero turns a negative zero into zero, so that equality and order agree.
+        if value.is_finite() { Ok(Self(value + 0.0)) } else { Err(NotFinite(value)) }
     }
 
     /// The number; smaller is better.
     pub fn get(self) -> f64 {
         self.0
+    }
+}
+
+impl From<Loss> for f64 {
+    fn from(loss: Loss) -> Self {
+        loss.0
+    }
+}
+
+impl TryFrom<f64> for Loss {
+    type Error = NotFinite;
+
+    fn try_from(value: f64) -> Result<Self, NotFinite> {
+        Self::new(value)
     }
 }
 
@@ -103,7 +118,8 @@ impl Objective {
     pub fn native(&self, loss: Loss) -> f64 {
         match self.goal {
             Goal::Minimize => loss.get(),
-            Goal::Maximize => -loss.get(),
+            // Adding zero keeps a zero from becoming a negative one.
+            Goal::Maximize => -loss.get() + 0.0,
         }
     }
 }
@@ -136,5 +152,56 @@ impl Constraint {
             Bound::AtLeast(bound) => bound - value,
         };
         if violation.is_finite() { Ok(violation) } else { Err(NotFinite(value)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn objective(goal: Goal) -> Objective {
+        Objective { metric: "auc".into(), goal, limit: None, target: None }
+    }
+
+    #[test]
+    fn flipping_goal_and_sign_gives_the_same_loss() {
+        for value in [0.0, -0.0, 0.7, -3.5, 1e300, -1e-300] {
+            let (small, large) = (objective(Goal::Minimize), objective(Goal::Maximize));
+            assert_eq!(small.loss(value), large.loss(-value));
+            assert_eq!(small.native(small.loss(value).unwrap()), value);
+            assert_eq!(large.native(large.loss(value).unwrap()), value);
+        }
+        assert!(objective(Goal::Maximize).loss(0.8).unwrap() < objective(Goal::Maximize).loss(0.7).unwrap());
+        assert!(objective(Goal::Minimize).loss(0.7).unwrap() < objective(Goal::Minimize).loss(0.8).unwrap());
+    }
+
+    #[test]
+    fn losses_are_finite_and_zero_has_one_form() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(Loss::new(bad).is_err());
+        }
+        let (plus, minus) = (Loss::new(0.0).unwrap(), Loss::new(-0.0).unwrap());
+        assert_eq!(plus.cmp(&minus), std::cmp::Ordering::Equal);
+        assert_eq!(minus.get().to_bits(), 0);
+        assert_eq!(serde_json::to_string(&plus).unwrap(), "0.0");
+        assert_eq!(serde_json::from_str::<Loss>("1.5").unwrap(), Loss::new(1.5).unwrap());
+    }
+
+    #[test]
+    fn the_direction_of_an_objective_is_required() {
+        let error = serde_json::from_str::<Objective>(r#"{"metric":"auc"}"#).unwrap_err();
+        assert!(error.to_string().contains("goal"), "{error}");
+    }
+
+    #[test]
+    fn violations_are_at_most_zero_when_satisfied() {
+        let constraint = |bound| Constraint { metric: "ms".into(), bound };
+        assert_eq!(constraint(Bound::AtMost(5.0)).violation(7.0), Ok(2.0));
+        assert_eq!(constraint(Bound::AtMost(5.0)).violation(5.0), Ok(0.0));
+        assert_eq!(constraint(Bound::AtLeast(5.0)).violation(7.0), Ok(-2.0));
+        assert!(constraint(Bound::AtLeast(5.0)).violation(f64::NAN).is_err());
+        assert!(Metrics::from([("a", 1.0), ("b", f64::NAN)]).check().is_err_and(|(name, _)| name == "b"));
     }
 }

@@ -160,15 +160,17 @@ impl RungLadder {
     /// The brackets of one Hyperband cycle, most exploring first (Li et al., 2018, algorithm 1).
     ///
     /// With `s_max = len - 1`, bracket `s` starts `ceil((s_max + 1) eta^s / (s + 1))` points at rung `s_max - s`
-    /// and keeps `floor(n / eta^i)` of them after `i` promotions, all in integers.
+    /// and keeps `floor(n / eta^i)` of them after `i` promotions, all in integers that saturate for ladders so long that
+    /// no study could run their brackets.
     pub fn brackets(&self) -> Vec<Bracket> {
         let levels = self.resources.len() as u32;
         let eta = u128::from(self.reduction_factor);
         (0..levels)
             .rev()
             .map(|s| {
-                let n = (u128::from(levels) * eta.pow(s)).div_ceil(u128::from(s) + 1);
-                let stages = (0..=s).map(|i| ((n / eta.pow(i)).max(1)) as u64).collect();
+                let n = u128::from(levels).saturating_mul(eta.saturating_pow(s)).div_ceil(u128::from(s) + 1);
+                let at = |i| u64::try_from((n / eta.saturating_pow(i)).max(1)).unwrap_or(u64::MAX);
+                let stages = (0..=s).map(at).collect();
                 Bracket { start: Rung(levels - 1 - s), stages }
             })
             .collect()
@@ -276,6 +278,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn explicit_rungs_of_any_length_have_brackets() {
+        let declared = Fidelity {
+            resource: "steps".into(),
+            min: None,
+            max: None,
+            reduction_factor: Some(u32::MAX),
+            rungs: Some((1..=200).collect()),
+        };
+        let ladder = declared.check().expect("valid ladder");
+        assert_eq!(ladder.brackets().len(), 200);
+        assert_eq!(ladder.rung_at(Resource(0)), None);
+        assert_eq!(ladder.rung_at(Resource(1000)), Some(Rung(199)));
     }
 
     proptest! {

@@ -261,3 +261,76 @@ impl Problem {
         Ok(Ok(violations))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::goal::Goal;
+
+    fn spec() -> ProblemSpec {
+        serde_json::from_str(
+            r#"{
+                "space": {"parameters": [{"name": "x", "type": "integer", "low": 0, "high": 9}]},
+                "objectives": [{"metric": "auc", "goal": "maximize"}, {"metric": "ms", "goal": "minimize"}],
+                "initial_points": [{"x": 3.0}]
+            }"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn losses_follow_the_goals_and_name_what_is_missing() {
+        let problem = spec().check().unwrap();
+        let metrics = Metrics::from([("auc", 0.7), ("ms", 3.0), ("other", 1.0)]);
+        assert_eq!(problem.losses(&metrics), Ok(Ok(vec![-0.7, 3.0])));
+        assert_eq!(problem.losses(&Metrics::from([("auc", 0.7)])), Ok(Err("ms".into())));
+        assert!(problem.losses(&Metrics::from([("auc", f64::NAN), ("ms", 3.0)])).is_err());
+        assert_eq!(problem.violations(&metrics), Ok(Ok(vec![])));
+        assert_eq!(problem.ladder().len(), 1);
+        assert_eq!(problem.initial_points(), [Point::from([("x", 3_i64)])]);
+    }
+
+    #[test]
+    fn refusals_name_the_field() {
+        let refused = |change: fn(&mut ProblemSpec)| {
+            let mut spec = spec();
+            change(&mut spec);
+            spec.check().unwrap_err().to_string()
+        };
+        assert!(refused(|s| s.objectives.clear()).starts_with("objectives:"));
+        assert!(refused(|s| s.objectives[1].metric = "auc".into()).contains("declared twice"));
+        assert!(refused(|s| s.objectives[0].limit = Some(f64::INFINITY)).contains("not finite"));
+        assert!(refused(|s| s.max_trials = Some(0)).starts_with("max_trials"));
+        assert!(refused(|s| s.space.parameters.clear()).starts_with("space: parameters:"));
+        assert_eq!(
+            refused(|s| s.initial_points.push(Point::from([("x", 10_i64)]))),
+            "initial_points[1]: parameter `x`: 10 is not between 0 and 9"
+        );
+        assert!(
+            refused(|s| s
+                .constraints
+                .push(Constraint { metric: "a".into(), bound: Bound::AtMost(f64::NAN) }))
+            .starts_with("constraints:")
+        );
+    }
+
+    #[test]
+    fn unknown_fields_inside_the_space_are_named_through_serde_too() {
+        let error = serde_json::from_str::<ProblemSpec>(
+            r#"{"space":{"parameters":[{"name":"x","type":"float","lo":0,"high":1}]},"objectives":[]}"#,
+        );
+        let message = error.unwrap_err().to_string();
+        assert!(message.starts_with("parameters[0]: unknown field \"lo\""), "{message}");
+    }
+
+    #[test]
+    fn a_problem_moves_to_another_space_and_budget() {
+        let problem = spec().check().unwrap();
+        let moved = problem.on_space(Arc::clone(problem.space())).with_max_trials(Some(3));
+        assert!(moved.initial_points().is_empty());
+        assert_eq!(moved.max_trials(), Some(3));
+        assert_eq!(moved.objectives()[0].goal, Goal::Maximize);
+    }
+}

@@ -172,6 +172,11 @@ impl StudyView {
         &self.trials
     }
 
+    /// Takes the trials out again, to build the next view without copying them.
+    pub fn into_trials(self) -> Vec<TrialView> {
+        self.trials
+    }
+
     /// One trial.
     pub fn trial(&self, number: TrialNumber) -> Option<&TrialView> {
         self.trials.binary_search_by_key(&number, |trial| trial.number).ok().map(|i| &self.trials[i])
@@ -220,4 +225,92 @@ pub fn rung_results(
             Some(RungResult { rung, ..result.clone() })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::problem::ProblemSpec;
+
+    fn problem() -> Problem {
+        let spec: ProblemSpec = serde_json::from_str(
+            r#"{
+                "space": {"parameters": [{"name": "x", "type": "float", "low": 0, "high": 1}]},
+                "objectives": [{"metric": "auc", "goal": "maximize"}],
+                "constraints": [{"metric": "ms", "bound": {"at_most": 5.0}}],
+                "fidelity": {"resource": "epochs", "min": 1, "max": 9}
+            }"#,
+        )
+        .unwrap();
+        spec.check().unwrap()
+    }
+
+    fn report(step: u64, auc: f64) -> (Resource, Metrics, Option<f64>, Change) {
+        (Resource(step), Metrics::from([("auc", auc), ("ms", 4.0)]), Some(step as f64), Change(step))
+    }
+
+    fn trial(number: u32, status: TrialStatus, results: Vec<RungResult>) -> TrialView {
+        let space = problem().space().clone();
+        let encoded = vec![0.5];
+        TrialView {
+            number: TrialNumber(number),
+            point: space.decode(&encoded),
+            encoded,
+            origin: Origin::Solver,
+            provenance: Provenance::default(),
+            status,
+            target: Rung(2),
+            results,
+        }
+    }
+
+    #[test]
+    fn a_curve_gives_one_result_per_rung_that_it_has_passed() {
+        let problem = problem();
+        let curve: Vec<_> = [(1, 0.5), (2, 0.6), (4, 0.7)].map(|(step, auc)| report(step, auc)).into();
+        let results = rung_results(&problem, &curve);
+        let found: Vec<_> = results.iter().map(|r| (r.rung.0, r.losses[0], r.change.0)).collect();
+        // Rung 1 stands at 3 epochs: the report of epoch 2 is the last one at or below it.
+        assert_eq!(found, [(0, -0.5, 1), (1, -0.6, 2)]);
+        assert_eq!(results[1].violations, [-1.0]);
+        assert_eq!(results[1].seconds, Some(2.0));
+    }
+
+    #[test]
+    fn reports_without_an_objective_or_with_a_bad_number_are_skipped() {
+        let problem = problem();
+        let lacking = (Resource(3), Metrics::from([("ms", 4.0)]), None, Change(3));
+        let curve = vec![report(1, 0.5), lacking.clone(), report(9, f64::NAN)];
+        let rungs: Vec<_> = rung_results(&problem, &curve).iter().map(|r| r.rung.0).collect();
+        assert_eq!(rungs, [0]);
+        assert!(rung_results(&problem, &[lacking]).is_empty());
+        assert!(rung_results(&problem, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_view_is_in_order_and_knows_its_best_trial() {
+        let problem = Arc::new(problem());
+        let results = |curve: &[(u64, f64)]| {
+            let curve: Vec<_> = curve.iter().map(|(step, auc)| report(*step, *auc)).collect();
+            rung_results(&problem, &curve)
+        };
+        let mut violating = results(&[(1, 0.5), (3, 0.6), (9, 0.99)]);
+        violating[2].violations[0] = 1.0;
+        let trials = vec![
+            trial(5, TrialStatus::Cancelled, vec![]),
+            trial(4, TrialStatus::Completed, violating),
+            trial(3, TrialStatus::Paused, results(&[(1, 0.95)])),
+            trial(2, TrialStatus::Completed, results(&[(1, 0.5), (3, 0.6), (9, 0.8)])),
+            trial(1, TrialStatus::Completed, results(&[(1, 0.5), (3, 0.6), (9, 0.7)])),
+        ];
+        let view = StudyView::new(Arc::clone(&problem), Change(9), trials);
+        let numbers: Vec<_> = view.trials().iter().map(|trial| trial.number.0).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
+        assert_eq!(view.best().unwrap().0.number, TrialNumber(2));
+        assert_eq!(view.started(), 4);
+        assert!(view.trial(TrialNumber(3)).is_some_and(|trial| !trial.is_finished()));
+        assert!(view.trial(TrialNumber(9)).is_none());
+    }
 }

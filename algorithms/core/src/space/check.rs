@@ -388,7 +388,9 @@ impl Context<'_> {
                 next += 1;
             }
         }
-        conditions.iter_mut().for_each(|condition| condition.renumber(&numbers));
+        for condition in &mut conditions {
+            condition.renumber(&numbers);
+        }
         rules.renumber(&numbers);
         let (mut dimensions, mut columns, mut parameters) = (Vec::new(), Vec::new(), Vec::new());
         for (i, condition) in conditions.into_iter().enumerate() {

@@ -68,7 +68,11 @@ impl Condition {
         match self {
             Self::Always | Self::Never => {}
             Self::OneOf { column, .. } => *column = columns[*column],
-            Self::All(parts) | Self::Any(parts) => parts.iter_mut().for_each(|part| part.renumber(columns)),
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.renumber(columns);
+                }
+            }
         }
     }
 
@@ -77,7 +81,11 @@ impl Condition {
         match self {
             Self::Always | Self::Never => {}
             Self::OneOf { column, units } => visit(*column, units),
-            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.visit_tests(visit)),
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.visit_tests(visit);
+                }
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ impl SearchSpace {
             let Column { codec, condition, .. } = &self.columns[column];
             match (condition.holds(&row), point.get(name)) {
                 (true, Some(value)) => {
-                    row[column] = codec.encode(value).map_err(|reason| refuse(name, reason))?
+                    row[column] = codec.encode(value).map_err(|reason| refuse(name, reason))?;
                 }
                 (true, None) => return Err(refuse(name, "is active and has no value")),
                 (false, Some(_)) => return Err(refuse(name, "is not active here and must have no value")),

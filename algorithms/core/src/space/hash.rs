@@ -31,8 +31,9 @@ impl SearchSpace {
     /// Canonical hash of a canonical point of this space, 32 hexadecimal digits: the key of duplicates.
     pub fn point_hash(&self, point: &Point) -> String {
         let mut text = String::from("{");
-        for (name, value) in &point.0 {
-            let _ = write!(text, "{}:{},", Json::from(name.as_str()), value.canonical_text());
+        for (i, (name, value)) in point.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            let _ = write!(text, "{comma}{}:{}", Json::from(name.as_str()), value.canonical_text());
         }
         text.push('}');
         hexadecimal(&text, 16)

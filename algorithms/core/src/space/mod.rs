@@ -13,6 +13,7 @@ mod expression;
 mod grid;
 mod hash;
 mod neighbours;
+mod read;
 mod rules;
 mod sample;
 mod spec;

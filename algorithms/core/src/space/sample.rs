@@ -80,7 +80,7 @@ impl SearchSpace {
         numbers.collect()
     }
 
-    /// A Latin hypercube of `count` rows (McKay, Beckman and Conover, 1979), snapped; invalid rows are redrawn uniformly.
+    /// A Latin hypercube of `count` rows (`McKay`, Beckman and Conover, 1979), snapped; invalid rows are redrawn uniformly.
     pub fn latin_hypercube(&self, count: usize, rng: &mut SeedRng) -> Result<Vec<Vec<f64>>, SpaceError> {
         let mut rows = vec![vec![0.0; self.columns.len()]; count];
         let mut cells: Vec<usize> = (0..count).collect();

@@ -7,20 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::Value;
 
 /// A search space as a person writes it; [`SpaceSpec::check`] turns it into a [`super::SearchSpace`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct SpaceSpec {
     /// Parameters in order.
-    #[serde(default)]
     pub parameters: Vec<ParameterSpec>,
     /// Arms of a CASH space: a named subspace each, chosen by one categorical parameter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub arms: Option<ArmsSpec>,
     /// Forbidden clauses: a point is refused when every named parameter is active and has (one of) the value(s).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forbidden: Vec<BTreeMap<String, OneOrMany>>,
     /// Relations between parameters, for example `"min_leaf <= max_leaf"`; one that names an inactive parameter holds.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relations: Vec<String>,
 }
 
@@ -28,22 +26,20 @@ pub struct SpaceSpec {
 ///
 /// The full name of a parameter of arm `fm` is `fm.NAME`; in conditions, forbidden clauses and relations inside the arm's
 /// own space the short name is used. The arm itself is a categorical parameter with the name `parameter`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ArmsSpec {
     /// Name of the parameter that holds the arm. Default `arm`.
-    #[serde(default = "default_arm_parameter")]
     pub parameter: String,
     /// The subspace of each arm, by name. An arm may have no parameter; arms have no arms of their own.
     pub choices: BTreeMap<String, SpaceSpec>,
 }
 
-fn default_arm_parameter() -> String {
+pub(super) fn default_arm_parameter() -> String {
     "arm".into()
 }
 
 /// A parameter with its domain, default and activation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ParameterSpec {
     /// Name, unique in its space: letters, digits, `_`, `-`; dots only come from arms.
     pub name: String,
@@ -51,10 +47,10 @@ pub struct ParameterSpec {
     #[serde(flatten)]
     pub domain: Domain,
     /// Value of the first point; the middle of the domain when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
     /// Condition under which the parameter is active; always when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<ConditionSpec>,
 }
 
@@ -122,7 +118,7 @@ pub enum Domain {
 }
 
 /// Condition on other parameters. An inactive parent makes `equals` and `in` false.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ConditionSpec {
     /// The parent has this value.
@@ -153,7 +149,7 @@ pub enum ConditionSpec {
 }
 
 /// A value or a list of values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum OneOrMany {
     /// One value.
