@@ -45,4 +45,7 @@ pub trait Posterior: Send + Sync {
 
     /// A loss on the model scale; increasing.
     fn to_model_scale(&self, loss: f64) -> f64;
+
+    /// A value of the model scale as a loss; the inverse of [`Posterior::to_model_scale`] where that has one.
+    fn to_loss(&self, value: f64) -> f64;
 }

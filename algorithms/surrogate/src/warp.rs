@@ -1,6 +1,6 @@
 //! Output warping: an increasing transform that brings losses close to normal.
 
-use boxwood_numeric::{normal_quantile, softplus};
+use boxwood_numeric::normal_quantile;
 
 /// Which transform is applied before standardization.
 #[derive(Debug, Clone, PartialEq)]
@@ -254,10 +254,11 @@ pub(crate) fn center_and_scale(values: &[f64]) -> (f64, f64) {
     }
 }
 
-/// Positive map for a half-width in losses: the distance between the images of `mean - width` and `mean + width`.
-pub(crate) fn half_width(scale: &TargetScale, mean: f64, width: f64) -> f64 {
-    let span = 0.5 * (scale.to_loss(mean + width) - scale.to_loss(mean - width));
-    if span > 0.0 { span } else { softplus(width) * f64::MIN_POSITIVE }
+/// Variance in losses of a value of given mean and deviation on the model scale: the square of half the span between
+/// the images of one deviation below and above, kept positive and finite.
+pub(crate) fn variance_in_losses(scale: &TargetScale, mean: f64, deviation: f64) -> f64 {
+    let half = 0.5 * scale.to_loss(mean + deviation) - 0.5 * scale.to_loss(mean - deviation);
+    (half * half).clamp(f64::MIN_POSITIVE, f64::MAX)
 }
 
 #[cfg(test)]

@@ -93,7 +93,8 @@ fn maximum_a_posteriori(
         iterations: options.iterations,
         evaluations: 2 * options.iterations as usize + 10,
         gradient_tolerance: 1e-3,
-        value_tolerance: 1e-6,
+        // A hundredth of a nat over all observations.
+        value_tolerance: 0.01 / rows.len() as f64,
         first_step: 1.0,
         memory: 10,
     };

@@ -4,6 +4,8 @@ mod fit;
 mod model;
 mod objective;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 pub use fit::GaussianProcess;
 pub use model::GpModel;

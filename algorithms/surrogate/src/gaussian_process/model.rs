@@ -4,7 +4,7 @@ use super::objective::{FittedTargets, kernel_parameters, solve_targets};
 use super::{GpOptions, Hyperparameters, MeanFunction};
 use crate::kernel::{Embedded, Kernel, KernelParameters};
 use crate::layout::check_observations;
-use crate::warp::{TargetScale, half_width};
+use crate::warp::{TargetScale, variance_in_losses};
 use crate::{Layout, MeanVariance, PointGradient, Posterior, SurrogateError};
 use boxwood_numeric::{Cholesky, DMatrix, Rows, mix_seed};
 use rand::SeedableRng;
@@ -186,13 +186,13 @@ impl GpModel {
     /// Predictions in the units of the losses.
     ///
     /// Exact for an affine scale. Under a warp the "mean" is the median and the variance the square of half the span
-    /// between the images of one standard deviation below and above.
+    /// between the images of one standard deviation below and above, within the range of floats.
     pub fn predict_in_losses(&self, rows: &Rows) -> Result<MeanVariance, SurrogateError> {
         let prediction = self.predict(rows)?;
         let (mut mean, mut variance) = (Vec::new(), Vec::new());
         for (&center, &spread) in prediction.mean.iter().zip(&prediction.variance) {
             mean.push(self.scale.to_loss(center));
-            variance.push(half_width(&self.scale, center, spread.sqrt()).powi(2));
+            variance.push(variance_in_losses(&self.scale, center, spread.sqrt()));
         }
         Ok(MeanVariance { mean, variance })
     }
@@ -294,6 +294,10 @@ impl Posterior for GpModel {
 
     fn to_model_scale(&self, loss: f64) -> f64 {
         self.scale.to_model(loss)
+    }
+
+    fn to_loss(&self, value: f64) -> f64 {
+        self.scale.to_loss(value)
     }
 }
 

@@ -1,0 +1,275 @@
+//! One regression tree.
+
+use super::ForestOptions;
+use crate::{Kind, Layout};
+use boxwood_numeric::Rows;
+use rand::{Rng, RngExt};
+
+/// What a leaf predicts, on the model scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Leaf {
+    pub(super) mean: f64,
+    pub(super) variance: f64,
+}
+
+#[derive(Debug, Clone)]
+enum Node {
+    Leaf(Leaf),
+    /// Values up to `threshold` go left.
+    Cut {
+        column: usize,
+        threshold: f64,
+        inactive_left: bool,
+        left: usize,
+        right: usize,
+    },
+    /// Codes marked in `goes_left` go left; the last entry is the inactive code.
+    Subset {
+        column: usize,
+        goes_left: Vec<bool>,
+        left: usize,
+        right: usize,
+    },
+}
+
+/// Nodes in an arena; the root is the first.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+}
+
+/// A split of a node's rows with the sum of squares that it explains.
+struct Split {
+    gain: f64,
+    rule: Rule,
+}
+
+enum Rule {
+    Cut { column: usize, threshold: f64, inactive_left: bool },
+    Subset { column: usize, goes_left: Vec<bool> },
+}
+
+impl Rule {
+    fn goes_left(&self, row: &[f64]) -> bool {
+        match self {
+            Rule::Cut { column, threshold, inactive_left } => {
+                cut_left(row[*column], *threshold, *inactive_left)
+            }
+            Rule::Subset { column, goes_left } => goes_left[code(row[*column], goes_left.len() - 1)],
+        }
+    }
+}
+
+fn cut_left(value: f64, threshold: f64, inactive_left: bool) -> bool {
+    if value.is_nan() { inactive_left } else { value <= threshold }
+}
+
+/// The choice of a value, `choices` when inactive.
+fn code(value: f64, choices: usize) -> usize {
+    if value.is_nan() { choices } else { Layout::bin(value, choices) }
+}
+
+impl Tree {
+    pub(super) fn grow(
+        layout: &Layout,
+        rows: &Rows,
+        values: &[f64],
+        chosen: Vec<usize>,
+        options: &ForestOptions,
+        rng: &mut impl Rng,
+    ) -> Self {
+        let mut nodes = vec![Node::Leaf(Leaf { mean: 0.0, variance: 0.0 })];
+        let mut open = vec![(0, chosen, 0)];
+        while let Some((at, members, depth)) = open.pop() {
+            let leaf = summarize(values, &members);
+            let splittable =
+                members.len() >= options.split_rows.max(2) && depth < options.depth && leaf.variance > 1e-16;
+            let split =
+                if splittable { best_split(layout, rows, values, &members, options, rng) } else { None };
+            let Some(rule) = split else {
+                nodes[at] = Node::Leaf(leaf);
+                continue;
+            };
+            let (left_members, right_members): (Vec<usize>, Vec<usize>) =
+                members.iter().partition(|&&index| rule.goes_left(rows.row(index)));
+            if left_members.is_empty() || right_members.is_empty() {
+                nodes[at] = Node::Leaf(leaf);
+                continue;
+            }
+            let (left, right) = (nodes.len(), nodes.len() + 1);
+            nodes.push(Node::Leaf(leaf));
+            nodes.push(Node::Leaf(leaf));
+            nodes[at] = match rule {
+                Rule::Cut { column, threshold, inactive_left } => {
+                    Node::Cut { column, threshold, inactive_left, left, right }
+                }
+                Rule::Subset { column, goes_left } => Node::Subset { column, goes_left, left, right },
+            };
+            open.push((left, left_members, depth + 1));
+            open.push((right, right_members, depth + 1));
+        }
+        Self { nodes }
+    }
+
+    pub(super) fn leaf(&self, row: &[f64]) -> Leaf {
+        let mut at = 0;
+        loop {
+            let (goes_left, left, right) = match &self.nodes[at] {
+                Node::Leaf(leaf) => return *leaf,
+                Node::Cut { column, threshold, inactive_left, left, right } => {
+                    (cut_left(row[*column], *threshold, *inactive_left), *left, *right)
+                }
+                Node::Subset { column, goes_left, left, right } => {
+                    (goes_left[code(row[*column], goes_left.len() - 1)], *left, *right)
+                }
+            };
+            at = if goes_left { left } else { right };
+        }
+    }
+}
+
+fn summarize(values: &[f64], members: &[usize]) -> Leaf {
+    let count = members.len().max(1) as f64;
+    let mean = members.iter().map(|&index| values[index]).sum::<f64>() / count;
+    let variance = members.iter().map(|&index| (values[index] - mean).powi(2)).sum::<f64>() / count;
+    Leaf { mean, variance }
+}
+
+/// The best rule over a random share of the columns; nothing when no column separates the rows.
+fn best_split(
+    layout: &Layout,
+    rows: &Rows,
+    values: &[f64],
+    members: &[usize],
+    options: &ForestOptions,
+    rng: &mut impl Rng,
+) -> Option<Rule> {
+    let width = layout.len();
+    let tried = ((options.column_share * width as f64).ceil() as usize).clamp(1.min(width), width);
+    let mut columns: Vec<usize> = (0..width).collect();
+    let mut best: Option<Split> = None;
+    for k in 0..width {
+        // Beyond the share, columns are tried only while none has separated the rows.
+        if k >= tried && best.is_some() {
+            break;
+        }
+        let chosen = rng.random_range(k..width);
+        columns.swap(k, chosen);
+        let column = columns[k];
+        let place = rng.random::<f64>();
+        let split = match layout.dimensions[column].kind {
+            Kind::Categorical { choices } => subset_split(rows, values, members, column, choices, options),
+            Kind::Numeric | Kind::Integer { .. } | Kind::Ordinal { .. } => {
+                cut_split(rows, values, members, column, place, options)
+            }
+        };
+        if let Some(split) = split
+            && best.as_ref().is_none_or(|known| split.gain > known.gain)
+        {
+            best = Some(split);
+        }
+    }
+    best.map(|split| split.rule)
+}
+
+/// `sum^2 / n` of both sides: what a split explains, up to a constant of the node.
+fn explained(left: (f64, usize), right: (f64, usize)) -> f64 {
+    left.0 * left.0 / left.1 as f64 + right.0 * right.0 / right.1 as f64
+}
+
+fn cut_split(
+    rows: &Rows,
+    values: &[f64],
+    members: &[usize],
+    column: usize,
+    place: f64,
+    options: &ForestOptions,
+) -> Option<Split> {
+    let (mut active, mut inactive) = (Vec::with_capacity(members.len()), (0.0, 0));
+    for &index in members {
+        let value = rows.row(index)[column];
+        if value.is_nan() {
+            inactive = (inactive.0 + values[index], inactive.1 + 1);
+        } else {
+            active.push((value, values[index]));
+        }
+    }
+    active.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let total: f64 = active.iter().map(|pair| pair.1).sum();
+    let leaf_rows = options.leaf_rows.max(1);
+    let mut best: Option<Split> = None;
+    let mut left = 0.0;
+    for cut in 1..=active.len() {
+        left += active[cut - 1].1;
+        let last = cut == active.len();
+        if !last && active[cut - 1].0 == active[cut].0 {
+            continue;
+        }
+        let sides = [(left, cut), (total - left, active.len() - cut)];
+        for inactive_left in [false, true] {
+            // Without inactive rows, unseen ones will follow the larger side.
+            if inactive.1 == 0 && inactive_left != (cut * 2 >= active.len()) {
+                continue;
+            }
+            let mut sides = sides;
+            let side = &mut sides[usize::from(!inactive_left)];
+            *side = (side.0 + inactive.0, side.1 + inactive.1);
+            if sides[0].1 < leaf_rows || sides[1].1 < leaf_rows {
+                continue;
+            }
+            let gain = explained(sides[0], sides[1]);
+            if best.as_ref().is_none_or(|known| gain > known.gain) {
+                let threshold = if last {
+                    f64::INFINITY
+                } else {
+                    let (low, high) = (active[cut - 1].0, active[cut].0);
+                    // Rounding could reach the upper neighbour, which must stay on the right.
+                    let between = low + place * (high - low);
+                    if between < high { between } else { low }
+                };
+                best = Some(Split { gain, rule: Rule::Cut { column, threshold, inactive_left } });
+            }
+        }
+    }
+    best
+}
+
+fn subset_split(
+    rows: &Rows,
+    values: &[f64],
+    members: &[usize],
+    column: usize,
+    choices: usize,
+    options: &ForestOptions,
+) -> Option<Split> {
+    let mut groups = vec![(0.0, 0_usize); choices + 1];
+    for &index in members {
+        let group = &mut groups[code(rows.row(index)[column], choices)];
+        *group = (group.0 + values[index], group.1 + 1);
+    }
+    let mut order: Vec<usize> = (0..=choices).filter(|&code| groups[code].1 > 0).collect();
+    let mean = |code: usize| groups[code].0 / groups[code].1 as f64;
+    order.sort_by(|&a, &b| mean(a).total_cmp(&mean(b)).then(a.cmp(&b)));
+    let total: f64 = groups.iter().map(|group| group.0).sum();
+    let leaf_rows = options.leaf_rows.max(1);
+    let mut best: Option<(f64, usize, bool)> = None;
+    let mut left = (0.0, 0);
+    for cut in 1..order.len() {
+        let group = groups[order[cut - 1]];
+        left = (left.0 + group.0, left.1 + group.1);
+        let right = (total - left.0, members.len() - left.1);
+        if left.1 < leaf_rows || right.1 < leaf_rows {
+            continue;
+        }
+        let gain = explained(left, right);
+        if best.is_none_or(|(known, ..)| gain > known) {
+            best = Some((gain, cut, left.1 >= right.1));
+        }
+    }
+    let (gain, cut, unseen_left) = best?;
+    let mut goes_left = vec![unseen_left; choices + 1];
+    for (position, &code) in order.iter().enumerate() {
+        goes_left[code] = position < cut;
+    }
+    Some(Split { gain, rule: Rule::Subset { column, goes_left } })
+}
