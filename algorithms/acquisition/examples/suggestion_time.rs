@@ -156,7 +156,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             1e3 * seconds
         )?;
     }
-    for seed in 0..5 {
+    for seed in 0..10 {
         let (value, seconds) = optimize(hartmann, 6, 60, seed)?;
         writeln!(
             out,
@@ -165,7 +165,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             1e3 * seconds
         )?;
     }
-    for seed in 0..2 {
+    for seed in 0..3 {
         let (value, seconds) = optimize(ackley, 2, 50, seed)?;
         writeln!(out, "ackley-2 seed {seed}: gap {value:.2e}, {:.1} ms per trial", 1e3 * seconds)?;
         let (value, seconds) = optimize(ackley, 16, 80, seed)?;
