@@ -14,8 +14,7 @@ mod network;
 mod real;
 
 pub(crate) use layers::DropoutAddress;
-#[cfg(test)]
-pub(crate) use layers::{cross_layer, pair_term};
 pub(crate) use network::Model;
+
 #[cfg(test)]
-pub(crate) use real::Real;
+mod tests;

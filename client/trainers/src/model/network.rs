@@ -109,6 +109,11 @@ impl Model {
         self.layout.total()
     }
 
+    #[cfg(test)]
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Initial parameters for a seed.
     pub(crate) fn initialize(&self, seed: u64) -> Vec<f32> {
         self.layout.initialize(seed)

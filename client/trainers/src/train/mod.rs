@@ -6,3 +6,6 @@ mod schedule;
 mod trainer;
 
 pub(crate) use trainer::{RunEnd, Trainer, TrainerSettings};
+
+#[cfg(test)]
+mod tests;

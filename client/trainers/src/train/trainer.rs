@@ -48,7 +48,7 @@ pub(crate) struct Trainer<'a> {
     settings: &'a TrainerSettings,
     device: Device,
     model: Model,
-    identity: [u8; 32],
+    pub(super) identity: [u8; 32],
     steps_per_epoch: u64,
     schedule: Schedule,
     started: Instant,
