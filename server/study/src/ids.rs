@@ -46,6 +46,30 @@ id!(
     Timestamp(i64)
 );
 
+/// Most trials of one study.
+pub const MAX_TRIALS: u32 = 9_999_999;
+
+/// Trial ids are study ids times this, plus the trial's number: short in decimal, exact in a 53-bit JSON number.
+const TRIALS_PER_STUDY: i64 = 10_000_000;
+
+impl TrialId {
+    /// Id of a trial. The study id comes from the database and the number from the counter of the locked study row,
+    /// so that no second sequence is needed and a trial's study is known without a lookup.
+    pub fn of(study: StudyId, number: u32) -> Self {
+        Self(study.0.saturating_mul(TRIALS_PER_STUDY).saturating_add(i64::from(number)))
+    }
+
+    /// The trial's study.
+    pub fn study(self) -> StudyId {
+        StudyId(self.0.div_euclid(TRIALS_PER_STUDY))
+    }
+
+    /// The trial's number within its study.
+    pub fn number(self) -> u32 {
+        self.0.rem_euclid(TRIALS_PER_STUDY) as u32
+    }
+}
+
 impl Timestamp {
     /// This time plus a number of seconds.
     #[must_use]

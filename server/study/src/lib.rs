@@ -3,19 +3,34 @@
 //! A store loads the rows that a use case touches, asks this crate what the event does to them, writes the answer and
 //! commits. Nothing else decides a transition.
 
+mod budget;
+mod check;
+mod decide;
+mod finish;
 mod ids;
+mod parse;
 mod record;
 mod refusal;
+mod row;
 mod spec;
 mod state;
+mod transition;
+mod worker;
 
-pub use ids::{LeaseEpoch, LeaseKey, PlanNumber, ProjectId, StudyId, Timestamp, TokenId, TrialId, WorkerName};
+pub use budget::{BudgetLeft, budget_left, failure_reason};
+pub use decide::{HeartbeatDecision, ReportDecision, counted_curve, decide_heartbeat, decide_report};
+pub use finish::{FinishDecision, FinishEffect, WorkerSign, decide_finish};
+pub use ids::{
+    LeaseEpoch, LeaseKey, MAX_TRIALS, PlanNumber, ProjectId, StudyId, Timestamp, TokenId, TrialId, WorkerName,
+};
 pub use record::{
-    CurvePoint, Ending, EndingKind, Finish, FinishOutcome, LeaseRecord, PlanRecord, Report, ReportAnswer, StudyRecord,
-    TrialRecord, WorkerRecord,
+    CurvePoint, Ending, EndingKind, Finish, FinishOutcome, LeaseRecord, PlanRecord, Report, ReportAnswer,
+    StudyRecord, TrialRecord, WorkerRecord,
 };
 pub use refusal::Refusal;
+pub use row::{FinishMark, HistoryEntry, LOST_LEASE_LIMIT, TrialRow};
 pub use spec::{
     Budget, CheckedStudy, DuplicatePolicy, FailureLimit, Freshness, ProgramSpec, SpecError, StudySpec,
 };
 pub use state::{StudyEvent, StudyState, TrialEvent, TrialState};
+pub use worker::{WorkerRow, quarantine_rule};

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use boxwood_core::{Change, Diagnostics, Metrics, Move, Origin, PlanEnd, Point, Provenance, Rung, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{
-    LeaseEpoch, PlanNumber, ProjectId, StudyId, Timestamp, TrialId, WorkerName,
-};
+use crate::ids::{LeaseEpoch, PlanNumber, ProjectId, StudyId, Timestamp, TrialId, WorkerName};
 use crate::spec::StudySpec;
 use crate::state::{StudyState, TrialState};
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use boxwood_core::{
-    Constraint, Fidelity, Objective, Point, Problem, ProblemError, SolverSpec, SpaceSpec,
-};
+use boxwood_core::{Constraint, Fidelity, Objective, Point, Problem, ProblemError, SolverSpec, SpaceSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// State of a study. `archived` is a flag beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StudyState {
     /// Plans are made and trials are leased.
