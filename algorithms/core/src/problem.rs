@@ -228,6 +228,12 @@ impl Problem {
         Self { space, initial_points: Vec::new(), ..self.clone() }
     }
 
+    /// The same problem with other initial points, which must be canonical points of its space.
+    #[must_use]
+    pub fn with_initial_points(&self, initial_points: Vec<Point>) -> Self {
+        Self { initial_points, ..self.clone() }
+    }
+
     /// The same problem with another budget of trials.
     #[must_use]
     pub fn with_max_trials(&self, max_trials: Option<u64>) -> Self {

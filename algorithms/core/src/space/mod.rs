@@ -2,7 +2,8 @@
 //!
 //! Notation: `p` parameters, `d` encoded dimensions (one per parameter that is not constant, in order of declaration).
 //! An encoded row is a `Vec<f64>` of length `d` in the unit cube. A parameter with `k` levels (integer, stepped float,
-//! ordinal, categorical, boolean) sits at the centre of one of its bins; an inactive parameter is [`INACTIVE`] (NaN).
+//! ordinal, categorical, boolean) sits at the centre of one of its bins, an integer on a log scale at the place of its
+//! logarithm; an inactive parameter is [`INACTIVE`] (NaN). The table of all encodings is in `docs/notation.md`.
 
 mod check;
 mod condition;
