@@ -65,10 +65,11 @@ impl Budget {
         const OPERATIONS: f64 = 1.2e9;
         let (n, d) = (observations as f64, dimensions as f64);
         let per_candidate = n * n + 30.0 * n * (d + 5.0);
-        let candidates = (OPERATIONS / per_candidate).clamp(400.0, 2000.0) as usize;
+        let candidates = (OPERATIONS / per_candidate).clamp(250.0, 2000.0) as usize;
         let gradients = 0.2 * OPERATIONS / (2.0 * n * n + 60.0 * n * (d + 5.0));
         let refined = (gradients / 40.0).clamp(3.0, 8.0) as usize;
-        Self { candidates, refined, ..Self::default() }
+        let gradient_evaluations = (gradients / refined as f64).clamp(12.0, 40.0) as usize;
+        Self { candidates, refined, gradient_evaluations, ..Self::default() }
     }
 }
 

