@@ -4,6 +4,8 @@
 //! solver is one line in the registry. All of them are pure functions of the study view, so that equal histories give
 //! equal plans in another process and on another day.
 
+mod auto;
+mod bandit;
 mod composed;
 mod fill;
 mod history;
@@ -12,5 +14,7 @@ mod registry;
 mod sampler;
 mod scheduler;
 
+pub use auto::{Choice, auto};
+pub use bandit::{ArmReport, BanditOptions, arm_report};
 pub use parameters::{ParameterInfo, ParameterKind};
 pub use registry::{SolverInfo, build, describe, names};

@@ -2,9 +2,15 @@
 
 use boxwood_core::{Problem, Solver, SolverSpec, Unsupported};
 
+use crate::auto::auto;
+use crate::bandit::{BANDIT_PARAMETERS, RisingBandit};
 use crate::composed::Composed;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
-use crate::sampler::{GRID_PARAMETERS, GridSampler, RandomSampler, Sampler, SobolSampler};
+use crate::sampler::{
+    DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_RANDOM_PARAMETERS, GRID_PARAMETERS,
+    GpSampler, GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
+    TPE_PARAMETERS, TpeSampler,
+};
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
 /// What a named solver is, for documentation and help texts.
@@ -26,6 +32,10 @@ enum SamplerKind {
     Random,
     Sobol,
     Grid,
+    Gp,
+    Forest,
+    Tpe,
+    Mfes,
     /// The parameter `sampler` names it; random by default.
     Open,
 }
@@ -39,6 +49,8 @@ enum SchedulerKind {
     Asha,
     AshaDelayed,
     AsyncHyperband,
+    /// Delayed promotion, brackets chosen by the sampler's weights.
+    HyperTune,
 }
 
 struct Entry {
@@ -49,89 +61,173 @@ struct Entry {
     scheduler: SchedulerKind,
 }
 
+/// One line of composition per solver.
+const fn entry(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    sampler: SamplerKind,
+    scheduler: SchedulerKind,
+    summary: &'static str,
+) -> Entry {
+    Entry { name, aliases, summary, sampler, scheduler }
+}
+
 const SOLVERS: &[Entry] = &[
-    Entry {
-        name: "random",
-        aliases: &[],
-        summary: "Uniform random points, each run in full.",
-        sampler: SamplerKind::Random,
-        scheduler: SchedulerKind::Full,
-    },
-    Entry {
-        name: "sobol",
-        aliases: &[],
-        summary: "A scrambled Sobol sequence, each point run in full.",
-        sampler: SamplerKind::Sobol,
-        scheduler: SchedulerKind::Full,
-    },
-    Entry {
-        name: "grid",
-        aliases: &[],
-        summary: "Every point of a grid in order; ends when the grid does.",
-        sampler: SamplerKind::Grid,
-        scheduler: SchedulerKind::Full,
-    },
-    Entry {
-        name: "successive_halving",
-        aliases: &[],
-        summary: "Synchronous successive halving: brackets that start many trials low and keep the best of each stage.",
-        sampler: SamplerKind::Open,
-        scheduler: SchedulerKind::SuccessiveHalving,
-    },
-    Entry {
-        name: "hyperband",
-        aliases: &[],
-        summary: "Synchronous Hyperband: halving brackets from most to least exploring, in a cycle.",
-        sampler: SamplerKind::Open,
-        scheduler: SchedulerKind::Hyperband,
-    },
-    Entry {
-        name: "asha",
-        aliases: &[],
-        summary: "Asynchronous successive halving: promotes whenever a worker is free.",
-        sampler: SamplerKind::Open,
-        scheduler: SchedulerKind::Asha,
-    },
-    Entry {
-        name: "asha_delayed",
-        aliases: &[],
-        summary: "Asynchronous halving that promotes only while a rung holds enough results for it.",
-        sampler: SamplerKind::Open,
-        scheduler: SchedulerKind::AshaDelayed,
-    },
-    Entry {
-        name: "async_hyperband",
-        aliases: &[],
-        summary: "Asynchronous Hyperband: new trials cycle through the brackets' start rungs on one ladder.",
-        sampler: SamplerKind::Open,
-        scheduler: SchedulerKind::AsyncHyperband,
-    },
+    entry(
+        "random",
+        &[],
+        SamplerKind::Random,
+        SchedulerKind::Full,
+        "Uniform random points, each run in full.",
+    ),
+    entry(
+        "sobol",
+        &[],
+        SamplerKind::Sobol,
+        SchedulerKind::Full,
+        "A scrambled Sobol sequence, each point run in full.",
+    ),
+    entry(
+        "grid",
+        &[],
+        SamplerKind::Grid,
+        SchedulerKind::Full,
+        "Every point of a grid in order; ends when the grid does.",
+    ),
+    entry(
+        "bo",
+        &["gp"],
+        SamplerKind::Gp,
+        SchedulerKind::Full,
+        "Bayesian optimization: Gaussian process, log expected improvement, constraints.",
+    ),
+    entry(
+        "forest",
+        &["smac"],
+        SamplerKind::Forest,
+        SchedulerKind::Full,
+        "Sequential optimization with a random forest, for conditional and categorical spaces.",
+    ),
+    entry(
+        "tpe",
+        &[],
+        SamplerKind::Tpe,
+        SchedulerKind::Full,
+        "Tree-structured Parzen estimator: ratio of good and bad densities.",
+    ),
+    entry(
+        "successive_halving",
+        &[],
+        SamplerKind::Open,
+        SchedulerKind::SuccessiveHalving,
+        "Synchronous successive halving: brackets that start many trials low and keep the best of each stage.",
+    ),
+    entry(
+        "hyperband",
+        &[],
+        SamplerKind::Open,
+        SchedulerKind::Hyperband,
+        "Synchronous Hyperband: halving brackets from most to least exploring, in a cycle.",
+    ),
+    entry(
+        "bohb",
+        &[],
+        SamplerKind::Tpe,
+        SchedulerKind::Hyperband,
+        "Synchronous Hyperband whose points come from the Parzen estimator.",
+    ),
+    entry(
+        "mfes",
+        &[],
+        SamplerKind::Mfes,
+        SchedulerKind::Hyperband,
+        "Synchronous Hyperband whose points come from an ensemble of one surrogate per rung.",
+    ),
+    entry(
+        "asha",
+        &[],
+        SamplerKind::Open,
+        SchedulerKind::Asha,
+        "Asynchronous successive halving: promotes whenever a worker is free.",
+    ),
+    entry(
+        "asha_delayed",
+        &[],
+        SamplerKind::Open,
+        SchedulerKind::AshaDelayed,
+        "Asynchronous halving that promotes only while a rung holds enough results for it.",
+    ),
+    entry(
+        "async_hyperband",
+        &[],
+        SamplerKind::Open,
+        SchedulerKind::AsyncHyperband,
+        "Asynchronous Hyperband: new trials cycle through the brackets' start rungs on one ladder.",
+    ),
+    entry(
+        "mfes_async",
+        &[],
+        SamplerKind::Mfes,
+        SchedulerKind::HyperTune,
+        "Delayed asynchronous Hyperband, brackets chosen by rank weights, points from the ensemble of rungs.",
+    ),
 ];
+
+/// Name of the bandit over arms.
+const BANDIT: &str = "rising_bandit";
+const BANDIT_SUMMARY: &str =
+    "Rising bandit over the arms of a CASH space, with any other solver inside each arm's subspace.";
+/// Name of the solver that chooses by rule.
+const AUTO: &str = "auto";
+const AUTO_SUMMARY: &str = "Chooses a solver by the documented rule on space, fidelity and budget.";
 
 const OPEN_SAMPLER: ParameterInfo = ParameterInfo {
     name: "sampler",
-    kind: ParameterKind::Choice { default: "random", choices: &["random", "sobol"] },
-    meaning: "What chooses the points of new trials.",
+    kind: ParameterKind::Choice {
+        default: "random",
+        choices: &["random", "sobol", "gp", "forest", "tpe", "mfes"],
+    },
+    meaning: "What chooses the points of new trials; that sampler's own parameters are accepted too.",
 };
 
 impl SamplerKind {
-    fn parameters(self) -> &'static [ParameterInfo] {
+    fn parameters(self) -> Vec<ParameterInfo> {
         match self {
-            Self::Random | Self::Sobol => &[],
-            Self::Grid => GRID_PARAMETERS,
-            Self::Open => &[OPEN_SAMPLER],
+            Self::Random | Self::Sobol => Vec::new(),
+            Self::Grid => GRID_PARAMETERS.to_vec(),
+            Self::Gp => [DESIGN_PARAMETERS, GP_RANDOM_PARAMETERS].concat(),
+            Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
+            Self::Tpe => TPE_PARAMETERS.to_vec(),
+            Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),
+            Self::Open => vec![OPEN_SAMPLER],
         }
+    }
+
+    /// The sampler itself; for an open one, the one that the specification names.
+    fn resolve(self, spec: &SolverSpec) -> Result<Self, Unsupported> {
+        if self != Self::Open {
+            return Ok(self);
+        }
+        let table = self.parameters();
+        Ok(match Parameters::new(spec, &[&table]).choice(OPEN_SAMPLER.name)? {
+            "sobol" => Self::Sobol,
+            "gp" => Self::Gp,
+            "forest" => Self::Forest,
+            "tpe" => Self::Tpe,
+            "mfes" => Self::Mfes,
+            _ => Self::Random,
+        })
     }
 
     fn read(self, parameters: &Parameters<'_>) -> Result<Box<dyn Sampler>, Unsupported> {
         Ok(match self {
-            Self::Random => Box::new(RandomSampler),
+            Self::Random | Self::Open => Box::new(RandomSampler),
             Self::Sobol => Box::new(SobolSampler),
             Self::Grid => Box::new(GridSampler::read(parameters)?),
-            Self::Open => match parameters.choice("sampler")? {
-                "sobol" => Box::new(SobolSampler),
-                _ => Box::new(RandomSampler),
-            },
+            Self::Gp => Box::new(GpSampler::read(parameters)?),
+            Self::Forest => Box::new(ForestSampler::read(parameters)?),
+            Self::Tpe => Box::new(TpeSampler::read(parameters)?),
+            Self::Mfes => Box::new(MfesSampler::read(parameters)?),
         })
     }
 }
@@ -141,7 +237,7 @@ impl SchedulerKind {
         match self {
             Self::Full => &[],
             Self::SuccessiveHalving | Self::Hyperband => HALVING_PARAMETERS,
-            Self::Asha | Self::AshaDelayed | Self::AsyncHyperband => ASHA_PARAMETERS,
+            Self::Asha | Self::AshaDelayed | Self::AsyncHyperband | Self::HyperTune => ASHA_PARAMETERS,
         }
     }
 
@@ -153,24 +249,32 @@ impl SchedulerKind {
             Self::Asha => Box::new(Asynchronous::read(parameters, false, false, false)?),
             Self::AshaDelayed => Box::new(Asynchronous::read(parameters, true, false, false)?),
             Self::AsyncHyperband => Box::new(Asynchronous::read(parameters, true, true, false)?),
+            Self::HyperTune => Box::new(Asynchronous::read(parameters, true, true, true)?),
         })
     }
 }
 
-/// Names of all solvers, aliases left out.
+/// Names of all solvers, aliases and `auto` left out.
 pub fn names() -> Vec<&'static str> {
-    SOLVERS.iter().map(|entry| entry.name).collect()
+    SOLVERS.iter().map(|entry| entry.name).chain([BANDIT]).collect()
 }
 
-/// All solvers with their parameters.
+/// All solvers with their parameters, `auto` included.
 pub fn describe() -> Vec<SolverInfo> {
     let info = |entry: &Entry| SolverInfo {
         name: entry.name,
         aliases: entry.aliases,
         summary: entry.summary,
-        parameters: [entry.sampler.parameters(), entry.scheduler.parameters()].concat(),
+        parameters: [entry.sampler.parameters(), entry.scheduler.parameters().to_vec()].concat(),
     };
-    SOLVERS.iter().map(info).collect()
+    let further = |name, summary, parameters: &[ParameterInfo]| SolverInfo {
+        name,
+        aliases: &[],
+        summary,
+        parameters: parameters.to_vec(),
+    };
+    let bandit = further(BANDIT, BANDIT_SUMMARY, BANDIT_PARAMETERS);
+    SOLVERS.iter().map(info).chain([bandit, further(AUTO, AUTO_SUMMARY, &[])]).collect()
 }
 
 /// Builds a solver by name and checks that it can serve the problem.
@@ -178,7 +282,15 @@ pub fn describe() -> Vec<SolverInfo> {
 /// # Errors
 /// [`Unsupported`] names the solver and the parameter or field of the study that does not fit.
 pub fn build(spec: &SolverSpec, problem: &Problem) -> Result<Box<dyn Solver>, Unsupported> {
-    let solver = Box::new(composed(spec)?);
+    if spec.name == AUTO {
+        Parameters::new(spec, &[]).finish()?;
+        return build(&auto(problem).spec, problem);
+    }
+    let solver: Box<dyn Solver> = if spec.name == BANDIT {
+        Box::new(RisingBandit::read(spec, problem)?)
+    } else {
+        Box::new(composed(spec)?)
+    };
     solver.accepts(problem)?;
     Ok(solver)
 }
@@ -187,10 +299,15 @@ pub fn build(spec: &SolverSpec, problem: &Problem) -> Result<Box<dyn Solver>, Un
 pub(crate) fn composed(spec: &SolverSpec) -> Result<Composed, Unsupported> {
     let named = |entry: &&Entry| entry.name == spec.name || entry.aliases.contains(&spec.name.as_str());
     let Some(entry) = SOLVERS.iter().find(named) else {
-        let reason = format!("there is no solver of this name (known: {})", names().join(", "));
+        let reason = format!("there is no such solver here (known: {})", names().join(", "));
         return Err(Unsupported { solver: spec.name.clone(), reason });
     };
-    let parameters = Parameters::new(spec, &[entry.sampler.parameters(), entry.scheduler.parameters()]);
+    let sampler = entry.sampler.resolve(spec)?;
+    let mut table = sampler.parameters();
+    if entry.sampler == SamplerKind::Open {
+        table.push(OPEN_SAMPLER);
+    }
+    let parameters = Parameters::new(spec, &[&table, entry.scheduler.parameters()]);
     parameters.finish()?;
-    Ok(Composed::new(entry.name, entry.sampler.read(&parameters)?, entry.scheduler.read(&parameters)?))
+    Ok(Composed::new(entry.name, sampler.read(&parameters)?, entry.scheduler.read(&parameters)?))
 }

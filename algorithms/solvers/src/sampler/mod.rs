@@ -1,14 +1,24 @@
 //! Samplers choose points; they know nothing of brackets and promotions.
 
+mod forest;
+mod gp;
 mod grid;
+mod mfes;
+mod model;
 mod random;
 mod sobol;
+mod tpe;
 
 use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 
+pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
+pub(crate) use gp::{GpSampler, RANDOM_PARAMETERS as GP_RANDOM_PARAMETERS};
 pub(crate) use grid::{GridSampler, PARAMETERS as GRID_PARAMETERS};
+pub(crate) use mfes::{MfesSampler, PARAMETERS as MFES_PARAMETERS};
+pub(crate) use model::DESIGN_PARAMETERS;
 pub(crate) use random::RandomSampler;
 pub(crate) use sobol::SobolSampler;
+pub(crate) use tpe::{PARAMETERS as TPE_PARAMETERS, TpeSampler};
 
 use crate::history::{History, Known};
 use crate::scheduler::Start;

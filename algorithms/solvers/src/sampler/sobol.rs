@@ -16,19 +16,22 @@ pub(crate) struct SobolSampler;
 /// Further points of the sequence looked at when some are known already.
 const SPARE: usize = 8;
 
-impl SobolSampler {
-    pub(crate) fn rows(request: &Request<'_>, known: &mut Known) -> Vec<Vec<f64>> {
-        let problem = request.view.problem();
-        let wanted = request.starts.len();
-        let skip = request.view.trials().len() + request.placed.len();
-        let rows = problem.space().sobol(problem.seed(), skip as u32, wanted + SPARE);
-        rows.into_iter().filter(|row| known.insert(row)).take(wanted).collect()
-    }
+/// Up to `count` new rows of the study's sequence, after its trials and `placed` further rows; adds them to `known`.
+pub(crate) fn sobol_rows(
+    request: &Request<'_>,
+    placed: usize,
+    count: usize,
+    known: &mut Known,
+) -> Vec<Vec<f64>> {
+    let problem = request.view.problem();
+    let skip = request.view.trials().len() + placed;
+    let rows = problem.space().sobol(problem.seed(), skip as u32, count + SPARE);
+    rows.into_iter().filter(|row| known.insert(row)).take(count).collect()
 }
 
 impl Sampler for SobolSampler {
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError> {
-        let rows = Self::rows(request, known);
+        let rows = sobol_rows(request, request.placed.len(), request.starts.len(), known);
         let missing = request.starts.len() - rows.len();
         let mut list: Vec<Proposal> = rows.into_iter().map(|row| Proposal::plain(row, "sobol")).collect();
         if missing > 0 {

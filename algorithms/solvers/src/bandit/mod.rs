@@ -1,0 +1,281 @@
+//! The rising bandit: which arm of a CASH space gets the next trial.
+
+mod elimination;
+
+use std::sync::Arc;
+
+use boxwood_core::{
+    Ask, Diagnostics, Move, Plan, PlanEnd, Problem, Seed, Solver, SolverError, SolverSpec, SpaceError,
+    StopFlag, StudyView, TrialStatus, TrialView, Unsupported,
+};
+
+pub(crate) use elimination::BANDIT_PARAMETERS;
+pub use elimination::{ArmReport, BanditOptions, arm_report};
+
+use crate::auto::plain;
+use crate::composed::{BUDGET_SPENT, Composed, Placed, SPACE_USED_UP};
+use crate::history::History;
+use crate::parameters::Parameters;
+use crate::registry::composed;
+use crate::scheduler::{Resume, Schedule, Start};
+
+const NAME: &str = "rising_bandit";
+
+/// A bandit over the arms with a solver of its own inside each arm's subspace.
+///
+/// An arm's solver sees the trials of its arm only, in the arm's subspace. Promotions of surviving arms come first;
+/// new trials go to the survivor with the fewest (or with the fewest seconds spent). Paused trials of arms that left stay
+/// paused.
+pub(crate) struct RisingBandit {
+    options: BanditOptions,
+    /// One solver per arm, in the order of the space.
+    inner: Vec<Composed>,
+}
+
+/// An arm in one plan.
+struct Turn<'a> {
+    index: usize,
+    view: &'a StudyView,
+    history: History<'a>,
+    schedule: Schedule,
+    /// Trials started (or seconds spent), which the next turn goes by.
+    load: f64,
+    /// What one more trial adds to it.
+    step: f64,
+    /// Most starts that the arm's space still gives, once that is known.
+    cap: Option<usize>,
+    resumes: usize,
+    starts: usize,
+    placed: Placed,
+}
+
+impl RisingBandit {
+    pub(crate) fn read(spec: &SolverSpec, problem: &Problem) -> Result<Self, Unsupported> {
+        let refuse = |reason: String| Unsupported { solver: NAME.into(), reason };
+        let options = BanditOptions::read(spec)?;
+        let given = Parameters::new(spec, &[BANDIT_PARAMETERS]).solver("inner")?;
+        if problem.space().arms().is_empty() {
+            return Err(refuse("space: it has no arms to choose among".into()));
+        }
+        let mut inner = Vec::new();
+        for arm in problem.space().arms() {
+            let own = arm_problem(problem, arm).map_err(|error| refuse(format!("arm `{arm}`: {error}")))?;
+            let spec = match &given {
+                Some(spec) if spec.name != "auto" => spec.clone(),
+                _ => plain(&own).spec,
+            };
+            let solver = composed(&spec).map_err(|error| refuse(format!("inner: {error}")))?;
+            solver.accepts(&own).map_err(|error| refuse(format!("inner, arm `{arm}`: {error}")))?;
+            inner.push(solver);
+        }
+        Ok(Self { options, inner })
+    }
+
+    /// Gives resumes in turn to the least loaded arms, then starts one by one to the least loaded.
+    fn allocate(turns: &mut [Turn<'_>], ask: Ask) {
+        for turn in &mut *turns {
+            (turn.resumes, turn.starts) = (0, 0);
+        }
+        let mut left = ask.want;
+        while left > 0 {
+            let open = turns.iter_mut().filter(|turn| turn.resumes < turn.schedule.resumes.len());
+            let Some(turn) = open.min_by_key(|turn| turn.resumes) else { break };
+            turn.resumes += 1;
+            left -= 1;
+        }
+        let mut starts = left.min(ask.starts());
+        while starts > 0 {
+            let open = turns
+                .iter_mut()
+                .filter(|turn| turn.starts < turn.schedule.starts.len().min(turn.cap.unwrap_or(usize::MAX)));
+            let load = |turn: &Turn<'_>| turn.load + turn.starts as f64 * turn.step;
+            let least = open.min_by(|a, b| load(a).total_cmp(&load(b)).then(a.index.cmp(&b.index)));
+            let Some(turn) = least else { break };
+            turn.starts += 1;
+            starts -= 1;
+        }
+    }
+
+    fn schedule(&self, turn: &mut Turn<'_>, ask: Ask, seed: Seed) {
+        let starts_left = match turn.cap {
+            Some(cap) => Some(ask.starts_left.unwrap_or(u64::MAX).min(cap as u64)),
+            None => ask.starts_left,
+        };
+        let ask = Ask { want: ask.want, starts_left };
+        turn.schedule = self.inner[turn.index].schedule(turn.view, &turn.history, ask, arm_seed(seed, turn));
+    }
+}
+
+fn arm_seed(seed: Seed, turn: &Turn<'_>) -> Seed {
+    seed.derive("arm", turn.index as u64)
+}
+
+/// The problem of one arm: its subspace, its initial points, an even share of the budget.
+fn arm_problem(problem: &Problem, arm: &str) -> Result<Problem, SpaceError> {
+    let space = problem.space();
+    let subspace = Arc::new(space.subspace(arm)?);
+    let own = problem.initial_points().iter().filter(|point| space.arm_of(point) == Some(arm));
+    let points: Result<Vec<_>, SpaceError> = own.map(|point| subspace.canonical(point)).collect();
+    let share = problem.max_trials().map(|max| max.div_ceil(space.arms().len() as u64));
+    Ok(problem.on_space(subspace).with_initial_points(points?).with_max_trials(share))
+}
+
+/// The study as an arm's solver sees it: its own trials, encoded in its subspace.
+fn arm_view(view: &StudyView, arm: &str) -> Result<StudyView, SpaceError> {
+    let space = view.problem().space();
+    let problem = arm_problem(view.problem(), arm)?;
+    let column = |dimension: &boxwood_core::space::Dimension| {
+        space.dimensions().iter().position(|other| other.name == dimension.name)
+    };
+    let columns: Option<Vec<usize>> = problem.space().dimensions().iter().map(column).collect();
+    let own = view.trials().iter().filter(|trial| space.arm_of(&trial.point) == Some(arm));
+    let trials: Result<Vec<TrialView>, SpaceError> = own
+        .map(|trial| {
+            let encoded = match &columns {
+                Some(columns) => columns.iter().map(|column| trial.encoded[*column]).collect(),
+                None => problem.space().encode(&trial.point)?,
+            };
+            Ok(TrialView { encoded, ..trial.clone() })
+        })
+        .collect();
+    Ok(StudyView::new(Arc::new(problem), view.change(), trials?))
+}
+
+impl Solver for RisingBandit {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn accepts(&self, problem: &Problem) -> Result<(), Unsupported> {
+        if problem.space().arms().len() == self.inner.len() && problem.objectives().len() == 1 {
+            return Ok(());
+        }
+        let reason = "it serves the arms of the one-objective study that it was built for".into();
+        Err(Unsupported { solver: NAME.into(), reason })
+    }
+
+    fn plan(&self, view: &StudyView, ask: Ask, seed: Seed, stop: &StopFlag) -> Result<Plan, SolverError> {
+        stop.check()?;
+        self.accepts(view.problem())?;
+        let reports = arm_report(view, &self.options);
+        let names = view.problem().space().arms();
+        let alive: Vec<usize> = (0..names.len()).filter(|index| reports[*index].alive).collect();
+        let views: Result<Vec<StudyView>, SpaceError> =
+            alive.iter().map(|index| arm_view(view, &names[*index])).collect();
+        let views = views.map_err(|error| SolverError::Bug(format!("arm view: {error}")))?;
+        let mut turns: Vec<Turn<'_>> = Vec::with_capacity(alive.len());
+        for (index, own) in alive.iter().zip(&views) {
+            let (load, step) = load(&reports[*index], own, self.options.cost_aware);
+            let empty =
+                Schedule { resumes: vec![], starts: vec![], end: crate::scheduler::ScheduleEnd::Waiting };
+            let mut turn = Turn {
+                index: *index,
+                view: own,
+                history: History::new(own),
+                schedule: empty,
+                load,
+                step,
+                cap: None,
+                resumes: 0,
+                starts: 0,
+                placed: Placed::default(),
+            };
+            self.schedule(&mut turn, ask, seed);
+            turns.push(turn);
+        }
+        let mut used_up = false;
+        loop {
+            Self::allocate(&mut turns, ask);
+            let mut short = false;
+            for turn in &mut turns {
+                let starts: &[Start] = &turn.schedule.starts[..turn.starts];
+                let own_seed = arm_seed(seed, turn);
+                turn.placed =
+                    self.inner[turn.index].place(turn.view, &turn.history, starts, own_seed, stop)?;
+                let found = turn.placed.list.len();
+                if found < turn.starts {
+                    // The arm's space gives no more: its solver winds up, and the others share what is left.
+                    turn.cap = Some(found);
+                    self.schedule(turn, ask, seed);
+                    short = true;
+                }
+            }
+            used_up |= short;
+            if !short {
+                break;
+            }
+        }
+        let mut moves = Vec::new();
+        let mut diagnostics = diagnose(&reports);
+        for turn in &mut turns {
+            let resumes: &[Resume] = &turn.schedule.resumes[..turn.resumes];
+            let starts = &turn.schedule.starts[..turn.starts];
+            let proposals = std::mem::take(&mut turn.placed.list);
+            let own = self.inner[turn.index].moves(turn.view, resumes, starts, proposals);
+            moves.extend(own.into_iter().map(|planned| signed(planned, &names[turn.index])));
+            diagnostics.notes.append(&mut turn.placed.diagnostics.notes);
+            let numbers = std::mem::take(&mut turn.placed.diagnostics.numbers);
+            diagnostics.numbers.extend(
+                numbers.into_iter().map(|(key, value)| (format!("{}.{key}", names[turn.index]), value)),
+            );
+        }
+        let pending = view.trials().iter().any(|trial| trial.status == TrialStatus::Pending);
+        let end = if moves.len() == ask.want {
+            PlanEnd::More
+        } else if pending || !moves.is_empty() {
+            PlanEnd::NotNow
+        } else {
+            PlanEnd::Exhausted(if used_up { SPACE_USED_UP } else { BUDGET_SPENT }.into())
+        };
+        Ok(Plan { moves, end, diagnostics })
+    }
+}
+
+/// An arm's load and the cost of one more trial: trials and 1, or seconds and the mean cost of a trial.
+fn load(report: &ArmReport, view: &StudyView, cost_aware: bool) -> (f64, f64) {
+    let started = report.started as f64;
+    if !cost_aware || report.spent_seconds <= 0.0 {
+        return (started, 1.0);
+    }
+    let pending = view.trials().iter().filter(|trial| trial.is_pending()).count() as f64;
+    let mean = report.spent_seconds / (started - pending).max(1.0);
+    (report.spent_seconds + pending * mean, mean)
+}
+
+fn signed(mut planned: Move, arm: &str) -> Move {
+    let (Move::Start { provenance, .. } | Move::Resume { provenance, .. }) = &mut planned;
+    NAME.clone_into(&mut provenance.solver);
+    provenance.arm = Some(arm.to_owned());
+    planned
+}
+
+fn diagnose(reports: &[ArmReport]) -> Diagnostics {
+    let mut diagnostics = Diagnostics::default();
+    for report in reports {
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.6}"));
+        let state = match (&report.eliminated_by, &report.reason) {
+            (Some(by), Some(reason)) => {
+                format!("left at pull {} to `{by}`: {reason}", report.at_pull.unwrap_or_default())
+            }
+            (None, Some(reason)) => format!("left: {reason}"),
+            _ => "alive".into(),
+        };
+        diagnostics.notes.push(format!(
+            "arm `{}`: {} pulls, best {}, upper {}, {state}",
+            report.name,
+            report.pulls,
+            number(report.best),
+            number(report.upper)
+        ));
+        let mut put = |key: &str, value: Option<f64>| {
+            if let Some(value) = value {
+                diagnostics.numbers.insert(format!("{}.{key}", report.name), value);
+            }
+        };
+        put("alive", Some(f64::from(u8::from(report.alive))));
+        put("pulls", Some(report.pulls as f64));
+        put("lower", report.best);
+        put("upper", report.upper);
+    }
+    diagnostics
+}

@@ -1,0 +1,274 @@
+//! What the model-based samplers share: the space as surrogates see it, training data, the initial design.
+//!
+//! Letters: n observations, d encoded dimensions.
+
+use boxwood_acquisition::{Acquisition, Budget, Candidate, CandidateSpace, maximize};
+use boxwood_core::space::DimensionKind;
+use boxwood_core::{Problem, SearchSpace, Seed, SeedRng, SolverError};
+use boxwood_numeric::Rows;
+use boxwood_surrogate::{Dimension, Kind, Layout, Posterior};
+use rand::{Rng, RngExt, SeedableRng};
+
+use super::sobol::sobol_rows;
+use super::{Proposal, Proposals, Request};
+use crate::fill::random_rows;
+use crate::history::{Known, Level};
+use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
+
+/// Gaussian steps per continuous parameter in an exchange neighbourhood, as in SMAC.
+const NEIGHBOUR_DRAWS: usize = 4;
+/// Best observed rows around which candidates are mutated.
+const STARTS: usize = 16;
+
+/// Parameters of every model-based sampler but the random share.
+pub(crate) const DESIGN_PARAMETERS: &[ParameterInfo] = &[
+    ParameterInfo {
+        name: "initial_trials",
+        kind: ParameterKind::Integer { default: 0, low: 0, high: 100_000 },
+        meaning: "Trials before the model is used: initial points, the default point, then Sobol points. 0 is d + 1, \
+                  between 4 and 10 and at most a third of the budget.",
+    },
+    ParameterInfo {
+        name: "candidates",
+        kind: ParameterKind::Integer { default: 0, low: 0, high: 1_000_000 },
+        meaning: "Rows scored per proposal before refinement; 0 bounds the work by the size of the model.",
+    },
+];
+
+/// When random and quasi-random points are used instead of the model's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Design {
+    pub(crate) initial_trials: usize,
+    pub(crate) candidates: usize,
+    pub(crate) random_fraction: f64,
+}
+
+impl Design {
+    pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, boxwood_core::Unsupported> {
+        Ok(Self {
+            initial_trials: parameters.integer("initial_trials")? as usize,
+            candidates: parameters.integer("candidates")? as usize,
+            random_fraction: parameters.number("random_fraction")?,
+        })
+    }
+
+    /// Number of trials before the model is used.
+    pub(crate) fn initial(&self, problem: &Problem) -> usize {
+        if self.initial_trials > 0 {
+            return self.initial_trials;
+        }
+        let third = problem.max_trials().map_or(usize::MAX, |max| (max / 3) as usize);
+        (problem.space().dimensions().len() + 1).clamp(4, 10).min(third.max(2))
+    }
+
+    /// Work of one maximization over a model of `n` observations.
+    pub(crate) fn budget(&self, n: usize, d: usize) -> Budget {
+        let budget = Budget::for_gaussian_process(n, d);
+        match self.candidates {
+            0 => budget,
+            given => Budget { candidates: given, refined: budget.refined.min(given), ..budget },
+        }
+    }
+}
+
+/// A failure of the model as the solver's error: the caller falls back to random points.
+pub(crate) fn numeric(error: &dyn std::error::Error) -> SolverError {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    SolverError::Numeric(text)
+}
+
+/// The columns of a space as surrogates compare them.
+pub(crate) fn layout(space: &SearchSpace) -> Layout {
+    let column = |dimension: &boxwood_core::space::Dimension| {
+        let kind = match dimension.kind {
+            DimensionKind::Continuous => Kind::Numeric,
+            DimensionKind::Discrete { levels } => Kind::Integer { levels: levels as usize },
+            DimensionKind::Categorical { choices } => Kind::Categorical { choices: choices as usize },
+        };
+        Dimension { kind, conditional: dimension.conditional }
+    };
+    Layout::new(space.dimensions().iter().map(column).collect())
+}
+
+/// A search space as the acquisition maximizer sees it.
+pub(crate) struct Candidates<'a> {
+    space: &'a SearchSpace,
+    layout: Layout,
+}
+
+impl<'a> Candidates<'a> {
+    pub(crate) fn new(space: &'a SearchSpace) -> Self {
+        Self { space, layout: layout(space) }
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+/// A generator of our own kind, seeded by the caller's.
+fn branch(rng: &mut dyn Rng) -> SeedRng {
+    SeedRng::seed_from_u64(rng.next_u64())
+}
+
+impl CandidateSpace for Candidates<'_> {
+    fn dimensions(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn sample(&self, rng: &mut dyn Rng) -> Vec<f64> {
+        // A space too tight to be sampled gives its middle, which the maximizer then snaps or drops.
+        self.space.sample(&mut branch(rng)).unwrap_or_else(|_| vec![0.5; self.layout.len()])
+    }
+
+    fn snap(&self, row: &mut Vec<f64>) -> bool {
+        self.space.snap(row)
+    }
+
+    fn neighbours(&self, row: &[f64], dimension: usize, rng: &mut dyn Rng) -> Vec<Vec<f64>> {
+        self.space.neighbours(row, dimension, NEIGHBOUR_DRAWS, &mut branch(rng))
+    }
+}
+
+/// Rows and targets of one rung, in the order in which results became visible; failures come last.
+#[derive(Debug, Clone)]
+pub(crate) struct Training {
+    /// Measured rows, then failed ones.
+    pub(crate) rows: Rows,
+    /// Losses; failed rows have [`fence`].
+    pub(crate) losses: Vec<f64>,
+    /// Violations by constraint, of measured rows only.
+    pub(crate) violations: Vec<Vec<f64>>,
+    /// Number of measured rows.
+    pub(crate) measured: usize,
+}
+
+impl Training {
+    pub(crate) fn new(level: &Level<'_>, width: usize) -> Result<Self, SolverError> {
+        let mut entries = level.entries.clone();
+        entries.sort_by_key(|entry| (entry.result.change, entry.trial.number));
+        let mut rows: Vec<&[f64]> = entries.iter().map(|entry| entry.trial.encoded.as_slice()).collect();
+        let mut losses: Vec<f64> = entries.iter().map(|entry| entry.loss()).collect();
+        let constraints = entries.iter().map(|entry| entry.result.violations.len()).min().unwrap_or(0);
+        let violations = (0..constraints)
+            .map(|index| entries.iter().map(|entry| entry.result.violations[index]).collect())
+            .collect();
+        let measured = losses.len();
+        if let Some(fence) = fence(&losses) {
+            rows.extend(level.failed.iter().map(|trial| trial.encoded.as_slice()));
+            losses.resize(rows.len(), fence);
+        }
+        let rows = Rows::from_rows(width, &rows).map_err(|error| numeric(&error))?;
+        Ok(Self { rows, losses, violations, measured })
+    }
+
+    /// Rows that were measured.
+    pub(crate) fn measured_rows(&self) -> Rows {
+        self.rows.slice(0, self.measured)
+    }
+
+    /// Losses that were measured.
+    pub(crate) fn measured_losses(&self) -> &[f64] {
+        &self.losses[..self.measured]
+    }
+
+    /// Indices of measured rows that satisfy every constraint.
+    pub(crate) fn feasible(&self) -> Vec<usize> {
+        (0..self.measured).filter(|i| self.violations.iter().all(|values| values[*i] <= 0.0)).collect()
+    }
+
+    /// The best measured rows, best first: least violation, then least loss.
+    pub(crate) fn best_rows(&self) -> Rows {
+        let violation = |i: usize| self.violations.iter().map(|values| values[i].max(0.0)).sum::<f64>();
+        let mut order: Vec<usize> = (0..self.measured).collect();
+        order.sort_by(|a, b| {
+            let losses = self.losses[*a].total_cmp(&self.losses[*b]);
+            violation(*a).total_cmp(&violation(*b)).then(losses).then(a.cmp(b))
+        });
+        order.truncate(STARTS);
+        self.rows.select(&order)
+    }
+}
+
+/// The loss that a failed point is given: the worst one measured, but no further out than Tukey's upper fence
+/// (third quartile plus 1.5 interquartile ranges; Tukey, 1977), so that one outlier does not make a failure a cliff.
+fn fence(losses: &[f64]) -> Option<f64> {
+    let mut sorted = losses.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let worst = *sorted.last()?;
+    let quartile = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
+    Some(worst.min(quartile(0.75) + 1.5 * (quartile(0.75) - quartile(0.25))))
+}
+
+/// Mean and standard deviation of a model-scale prediction in units of the loss.
+pub(crate) fn predict_loss(posterior: &dyn Posterior, row: &[f64]) -> Option<(f64, f64)> {
+    let rows = Rows::from_rows(row.len(), &[row]).ok()?;
+    let prediction = posterior.predict(&rows).ok()?;
+    let (mean, deviation) = (prediction.mean[0], prediction.variance[0].sqrt());
+    let spread = posterior.to_loss(mean + deviation) - posterior.to_loss(mean - deviation);
+    let loss = posterior.to_loss(mean);
+    (loss.is_finite() && spread.is_finite()).then_some((loss, spread.abs() / 2.0))
+}
+
+/// The best row of an acquisition that is not known yet, with its value.
+pub(crate) fn best_unknown(
+    acquisition: &dyn Acquisition,
+    space: &Candidates<'_>,
+    starts: &Rows,
+    budget: &Budget,
+    seed: Seed,
+    known: &Known,
+) -> Result<Option<Candidate>, SolverError> {
+    let ranked = maximize(acquisition, space, starts, budget, seed.0).map_err(|error| numeric(&error))?;
+    Ok(ranked.into_iter().find(|candidate| !known.contains(&candidate.row)))
+}
+
+/// Chooses one row by a model, given the rows that this plan has chosen before.
+pub(crate) type Pick<'a> = dyn FnMut(&[Vec<f64>], Seed, &Known) -> Result<Option<Proposal>, SolverError> + 'a;
+
+/// Mixes the initial design, random points and the model's points as the design says.
+///
+/// `pick` is only called when `ready`; before, Sobol points are used. Where it finds nothing new, a random point is.
+pub(crate) fn mix(
+    request: &Request<'_>,
+    known: &mut Known,
+    design: &Design,
+    ready: bool,
+    pick: &mut Pick<'_>,
+) -> Result<Proposals, SolverError> {
+    let problem = request.view.problem();
+    let space = problem.space();
+    let initial = design.initial(problem) as u64;
+    let mut chosen: Vec<Vec<f64>> = request.placed.to_vec();
+    let mut proposals = Proposals::default();
+    for (index, _) in request.starts.iter().enumerate() {
+        request.stop.check()?;
+        let seed = request.seed.derive("proposal", index as u64);
+        let designed = request.view.started() + (chosen.len() as u64) < initial;
+        let exploring = seed.derive("share", 0).rng().random::<f64>() < design.random_fraction;
+        let mut proposal = None;
+        if designed || !ready || space.dimensions().is_empty() {
+            let row = sobol_rows(request, chosen.len(), 1, known).pop();
+            proposal = row.map(|row| Proposal::plain(row, "sobol"));
+        } else if !exploring {
+            proposal = pick(&chosen, seed.derive("acquisition", 0), known)?;
+            if let Some(proposal) = &proposal {
+                known.insert(&proposal.row);
+            }
+        }
+        let Some(proposal) = proposal.or_else(|| {
+            let row = random_rows(space, known, 1, seed.derive("random", 0)).pop();
+            row.map(|row| Proposal::plain(row, "random"))
+        }) else {
+            break;
+        };
+        chosen.push(proposal.row.clone());
+        proposals.list.push(proposal);
+    }
+    Ok(proposals)
+}
