@@ -4,22 +4,28 @@
 //! `boxwood-study` whether the transition is legal, writes and commits. Once a method has returned, what it wrote
 //! survives the death of every process.
 
+mod apply;
 mod error;
+mod memory;
+mod operation;
 mod requests;
+mod rows;
+mod tables;
 
 pub use error::StoreError;
+pub use memory::MemoryStore;
 pub use requests::{
-    AcquireRequest, Created, Enqueued, Grant, HeartbeatAnswer, LeaseCommand, NewPlan, NewProject, NewStudy, NewToken,
-    Page, PlanResult, ProjectRecord, Reaped, Requested, Role, StoreNotice, StudyFilter, StudyPatch, StudyRows,
-    TokenRecord, TrialFilter, TrialOrder, TrialRows, WorkerHello,
+    AcquireRequest, Created, Enqueued, Grant, HeartbeatAnswer, LeaseCommand, NewPlan, NewProject, NewStudy,
+    NewToken, Page, PlanResult, ProjectRecord, Reaped, Requested, Role, StoreNotice, StudyFilter, StudyPatch,
+    StudyRows, TokenRecord, TrialFilter, TrialOrder, TrialRows, WorkerHello,
 };
 
 use std::future::Future;
 
 use boxwood_core::{Change, Point};
 use boxwood_study::{
-    CurvePoint, Finish, FinishOutcome, LeaseKey, PlanNumber, PlanRecord, ProjectId, Report, ReportAnswer, StudyId,
-    StudyRecord, Timestamp, TokenId, TrialId, TrialRecord, WorkerName, WorkerRecord,
+    CurvePoint, Finish, FinishOutcome, LeaseKey, PlanNumber, PlanRecord, ProjectId, Report, ReportAnswer,
+    StudyId, StudyRecord, Timestamp, TokenId, TrialId, TrialRecord, WorkerName, WorkerRecord,
 };
 use tokio::sync::broadcast;
 
@@ -83,11 +89,7 @@ pub trait Store: Clone + Send + Sync + 'static {
     // Planning.
 
     /// The study, and its trials and curve points that changed after `since` (all for `Change(0)`), from one snapshot.
-    fn rows_since(
-        &self,
-        id: StudyId,
-        since: Change,
-    ) -> impl Future<Output = StoreResult<StudyRows>> + Send;
+    fn rows_since(&self, id: StudyId, since: Change) -> impl Future<Output = StoreResult<StudyRows>> + Send;
     /// Commits a plan: creates queued trials and requeues resumed ones, in the order of the moves. `Conflict` when the
     /// study's plan number is not `number - 1`, or a resumed trial is no longer paused below that rung.
     fn commit_plan(&self, plan: NewPlan) -> impl Future<Output = StoreResult<PlanResult>> + Send;
@@ -143,8 +145,11 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Curve points of several trials, by trial, epoch and step.
     fn curves(&self, trials: Vec<TrialId>) -> impl Future<Output = StoreResult<Vec<CurvePoint>>> + Send;
     /// Withdraws an open trial; a leased one is asked to stop and its late result is refused politely.
-    fn cancel_trial(&self, id: TrialId, reason: String)
-    -> impl Future<Output = StoreResult<TrialRecord>> + Send;
+    fn cancel_trial(
+        &self,
+        id: TrialId,
+        reason: String,
+    ) -> impl Future<Output = StoreResult<TrialRecord>> + Send;
     /// Queues a failed trial again with fresh attempts.
     fn retry_trial(&self, id: TrialId) -> impl Future<Output = StoreResult<TrialRecord>> + Send;
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use boxwood_core::{Change, Diagnostics, Move, PlanEnd};
+use boxwood_core::{Change, Diagnostics, Move, PlanEnd, Rung};
 use boxwood_study::{
-    Budget, CheckedStudy, CurvePoint, LeaseKey, PlanNumber, ProgramSpec, ProjectId, StudyEvent, StudyId, StudyRecord,
-    StudyState, Timestamp, TokenId, TrialId, TrialRecord, TrialState, WorkerName,
+    Budget, CheckedStudy, CurvePoint, LeaseKey, PlanNumber, ProgramSpec, ProjectId, StudyEvent, StudyId,
+    StudyRecord, StudyState, Timestamp, TokenId, TrialId, TrialRecord, TrialState, WorkerName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +168,8 @@ pub struct StudyRows {
     pub trials: Vec<TrialRecord>,
     /// Every state that the trials went through, as (trial, change, state), by change: what replay needs.
     pub history: Vec<(TrialId, Change, TrialState)>,
+    /// Every target rung that the trials were queued for, as (trial, change, rung), by change.
+    pub targets: Vec<(TrialId, Change, Rung)>,
     /// Curve points that became visible, by change.
     pub curves: Vec<CurvePoint>,
 }

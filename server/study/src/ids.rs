@@ -70,6 +70,13 @@ impl TrialId {
     }
 }
 
+impl Default for Timestamp {
+    /// The Unix epoch.
+    fn default() -> Self {
+        Self(0)
+    }
+}
+
 impl Timestamp {
     /// This time plus a number of seconds.
     #[must_use]
