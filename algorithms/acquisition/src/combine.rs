@@ -118,7 +118,7 @@ impl<'a> CostCooled<'a> {
 impl Acquisition for CostCooled<'_> {
     fn log_value(&self, rows: &Rows) -> Result<Vec<f64>, AcquisitionError> {
         let mut values = self.objective.log_value(rows)?;
-        let costs = self.log_cost.predict(rows)?.mean;
+        let costs = self.log_cost.predict_mean(rows)?;
         for (value, cost) in values.iter_mut().zip(costs) {
             *value -= self.factor * cost;
         }

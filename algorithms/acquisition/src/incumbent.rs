@@ -20,7 +20,7 @@ pub fn noisy_incumbent(
     posterior: &dyn Posterior,
     observed: &Rows,
 ) -> Result<Option<Incumbent>, AcquisitionError> {
-    let means = posterior.predict(observed)?.mean;
+    let means = posterior.predict_mean(observed)?;
     let best = means.iter().enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
     Ok(best.map(|(row, &value)| Incumbent { row, value }))
 }

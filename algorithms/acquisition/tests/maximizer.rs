@@ -212,3 +212,17 @@ fn forests_are_maximized_by_exchange() {
     let with = maximize(&improvement, &space, &rows, &small(), 1).unwrap()[0].value;
     assert!(with >= without);
 }
+
+#[test]
+fn no_columns_and_two_hundred_columns_are_served() {
+    for (width, count) in [(0, 3), (200, 30)] {
+        let space = Mixed { layout: Layout::numeric(width), forbidden: None };
+        let rows = sobol_rows(count, width, 1).unwrap();
+        let losses: Vec<f64> =
+            (0..count).map(|k| rows.row(k).iter().sum::<f64>() + 0.01 * (k as f64).sin()).collect();
+        let model = GaussianProcess::fit(&space.layout, &rows, &losses, &GpOptions::default(), 1).unwrap();
+        let improvement = LogExpectedImprovement::new(&model, -1.0);
+        let found = maximize(&improvement, &space, &rows, &small(), 1).unwrap();
+        assert!(found[0].value.is_finite() && found[0].row.len() == width);
+    }
+}

@@ -219,7 +219,7 @@ pub fn rank_weights(
             Some(_) if level == top => {
                 pairwise_score(&cross_validated_means(rows, losses, FOLDS, fit_top)?, losses).share()
             }
-            Some(member) => pairwise_score(&member.predict(rows)?.mean, losses).share(),
+            Some(member) => pairwise_score(&member.predict_mean(rows)?, losses).share(),
         };
         shares.push(share);
     }
@@ -252,8 +252,8 @@ pub fn cross_validated_means(
         let kept: Vec<usize> = (0..start).chain(end..count).collect();
         let kept_losses: Vec<f64> = kept.iter().map(|&index| losses[index]).collect();
         let model = fit(&rows.select(&kept), &kept_losses)?;
-        let held_out = model.predict(&rows.slice(start, end))?;
-        means.extend(held_out.mean.iter().map(|&mean| model.to_loss(mean)));
+        let held_out = model.predict_mean(&rows.slice(start, end))?;
+        means.extend(held_out.iter().map(|&mean| model.to_loss(mean)));
     }
     Ok(means)
 }

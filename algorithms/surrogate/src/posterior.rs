@@ -37,6 +37,11 @@ pub trait Posterior: Send + Sync {
     /// Mean and variance at `(m, d)` rows, on the model scale.
     fn predict(&self, rows: &Rows) -> Result<MeanVariance, SurrogateError>;
 
+    /// The means of [`Posterior::predict`] alone, which many models give much faster.
+    fn predict_mean(&self, rows: &Rows) -> Result<Vec<f64>, SurrogateError> {
+        Ok(self.predict(rows)?.mean)
+    }
+
     /// Prediction with derivatives at one row, or nothing when the model is not differentiable.
     fn predict_gradient(&self, row: &[f64]) -> Result<Option<PointGradient>, SurrogateError> {
         let _ = row;

@@ -81,11 +81,12 @@ impl GpModel {
         if targets.len() != expected {
             return Err(SurrogateError::Shape { what: "targets", expected, found: targets.len() });
         }
-        let mut model = self.clone();
-        if !rows.is_empty() {
+        let mut model = if rows.is_empty() {
+            self.clone()
+        } else {
             check_observations(&self.layout, rows, &targets[self.values.len()..])?;
-            model = self.extend_inputs(rows)?;
-        }
+            self.extend_inputs(rows)?
+        };
         model.scale = self.scale.refit(targets, self.warps);
         model.values = targets.iter().map(|&target| model.scale.to_model(target)).collect();
         model.fitted = solve_targets(&model.factor, &model.values, self.mean_function)?;
@@ -118,7 +119,7 @@ impl GpModel {
         if rows.is_empty() {
             return Ok(self.clone());
         }
-        let believed = self.predict(rows)?.mean;
+        let believed = self.predict_mean(rows)?;
         let mut model = self.extend_inputs(rows)?;
         model.values.extend(believed);
         let mut alpha: Vec<f64> = model.values.iter().map(|value| value - self.fitted.mean).collect();
@@ -135,12 +136,23 @@ impl GpModel {
         for k in 0..added.len() {
             block[(k, k)] += self.hyperparameters.noise_variance;
         }
-        let mut model = self.clone();
-        model.factor = self.factor.extend(&cross, &block)?;
+        let mut inputs = self.inputs.clone();
         for row in rows.iter() {
-            self.kernel.embed_row(row, &self.parameters, &mut model.inputs);
+            self.kernel.embed_row(row, &self.parameters, &mut inputs);
         }
-        Ok(model)
+        Ok(Self {
+            layout: Arc::clone(&self.layout),
+            kernel: self.kernel.clone(),
+            hyperparameters: self.hyperparameters.clone(),
+            parameters: self.parameters.clone(),
+            mean_function: self.mean_function,
+            warps: self.warps,
+            inputs,
+            factor: self.factor.extend(&cross, &block)?,
+            scale: self.scale.clone(),
+            values: self.values.clone(),
+            fitted: self.fitted.clone(),
+        })
     }
 
     /// Number of observations, n.
@@ -286,6 +298,17 @@ impl Posterior for GpModel {
             prediction.variance.extend(explained.map(|value| self.floor_variance(value)));
         }
         Ok(prediction)
+    }
+
+    fn predict_mean(&self, rows: &Rows) -> Result<Vec<f64>, SurrogateError> {
+        self.layout.check(rows)?;
+        let points = self.kernel.embed(rows, &self.parameters);
+        let mut means = Vec::with_capacity(rows.len());
+        for start in (0..rows.len()).step_by(BLOCK) {
+            let end = (start + BLOCK).min(rows.len());
+            means.extend(self.means(&self.kernel.cross(&self.inputs, &points, start, end, &self.parameters)));
+        }
+        Ok(means)
     }
 
     fn predict_gradient(&self, row: &[f64]) -> Result<Option<PointGradient>, SurrogateError> {

@@ -75,6 +75,7 @@ fn input_gradient_agrees_with_finite_differences_also_on_arcs() {
         let direct = model.predict(&Rows::from_rows(5, &[&row]).unwrap()).unwrap();
         assert!((point.mean - direct.mean[0]).abs() < 1e-10);
         assert!((point.variance - direct.variance[0]).abs() < 1e-10);
+        assert_eq!(model.predict_mean(&Rows::from_rows(5, &[&row]).unwrap()).unwrap(), direct.mean);
         for k in [0, 1, 3] {
             if row[k].is_nan() {
                 assert_eq!((point.mean_gradient[k], point.variance_gradient[k]), (0.0, 0.0));
