@@ -6,7 +6,7 @@ const PROBABILITY_FLOOR: f64 = 1e-7;
 /// Area under the ROC curve by mid-ranks, or nothing where one class is missing.
 ///
 /// AUC = (sum of mid-ranks of the positives - P (P + 1) / 2) / (P N), ties get the average rank
-/// (Hanley and McNeil 1982; the Mann-Whitney statistic). Scores of shape (n,) must not be NaN.
+/// (Hanley and `McNeil` 1982; the Mann-Whitney statistic). Scores of shape (n,) must not be NaN.
 pub fn area_under_curve(labels: &[u8], scores: &[f32]) -> Option<f64> {
     debug_assert_eq!(labels.len(), scores.len());
     let mut order: Vec<u32> = (0..scores.len() as u32).collect();
@@ -25,7 +25,7 @@ pub fn area_under_curve(labels: &[u8], scores: &[f32]) -> Option<f64> {
         rank_sum += f64::from(positives) * (start + 1 + end) as f64 / 2.0;
         start = end;
     }
-    let positives = labels.iter().filter(|&&label| label == 1).count() as f64;
+    let positives = labels.iter().map(|&label| f64::from(label)).sum::<f64>();
     let negatives = labels.len() as f64 - positives;
     if positives == 0.0 || negatives == 0.0 {
         return None;

@@ -258,8 +258,11 @@ fn optimizer_rules(learning_rate: f64, batch_size: u64) -> [Rule; 2] {
     ]
 }
 
-fn embedding_rule(default: u64) -> Rule {
-    Rule::new("embedding_dim", Domain::Integer { accepted: (1, 512), template: (4, 32), log: true, default })
+fn embedding_rule(largest: u64) -> Rule {
+    Rule::new(
+        "embedding_dim",
+        Domain::Integer { accepted: (1, 512), template: (4, largest), log: true, default: 16 },
+    )
 }
 
 fn penalty_rule(name: &'static str, template: (f64, f64), default: f64) -> Rule {
@@ -279,7 +282,7 @@ fn mlp_rules() -> [Rule; 6] {
         ),
         Rule::new(
             "mlp_width",
-            Domain::Ordinal { accepted: (1, 4096), template: &[32, 64, 128, 256], default: 64 },
+            Domain::Ordinal { accepted: (1, 4096), template: &[32, 64, 128], default: 64 },
         ),
         Rule::new(
             "mlp_shape",
@@ -293,7 +296,7 @@ fn mlp_rules() -> [Rule; 6] {
             "dropout",
             Domain::Float { accepted: (0.0, 0.95), template: (0.0, 0.5), log: false, default: 0.2 },
         ),
-        Rule::new("batch_norm", Domain::Boolean { default: true }),
+        Rule::new("batch_norm", Domain::Boolean { default: false }),
     ]
 }
 
@@ -302,17 +305,17 @@ fn rules(arm: Arm) -> Vec<Rule> {
     let mut rules = Vec::new();
     match arm {
         Arm::Lr => {
-            rules.extend(optimizer_rules(1e-2, 1024));
+            rules.extend(optimizer_rules(2e-2, 1024));
             rules.push(penalty_rule("l2", (1e-9, 1e-2), 1e-5));
         }
         Arm::Fm => {
-            rules.extend(optimizer_rules(5e-3, 1024));
-            rules.push(embedding_rule(16));
+            rules.extend(optimizer_rules(1e-2, 1024));
+            rules.push(embedding_rule(32));
             rules.push(penalty_rule("l2", (1e-7, 1e-1), 1e-4));
         }
         Arm::DeepFm | Arm::DcnV2 => {
-            rules.extend(optimizer_rules(3e-3, 1024));
-            rules.push(embedding_rule(16));
+            rules.extend(optimizer_rules(5e-3, 1024));
+            rules.push(embedding_rule(if arm == Arm::DcnV2 { 16 } else { 32 }));
             rules.push(penalty_rule("embedding_l2", (1e-7, 1e-1), 1e-3));
             rules.extend(mlp_rules());
         }
@@ -320,13 +323,13 @@ fn rules(arm: Arm) -> Vec<Rule> {
     if arm == Arm::DcnV2 {
         rules.push(Rule::new(
             "cross_layers",
-            Domain::Integer { accepted: (1, 10), template: (1, 4), log: false, default: 2 },
+            Domain::Integer { accepted: (1, 10), template: (1, 3), log: false, default: 2 },
         ));
         rules.push(Rule::new(
             "structure",
             Domain::Categorical {
                 accepted: &["parallel", "stacked", "stacked_parallel", "crossnet_only"],
-                template: &["parallel", "stacked", "stacked_parallel"],
+                template: &["parallel", "stacked"],
                 default: "parallel",
             },
         ));
@@ -346,7 +349,9 @@ fn rules(arm: Arm) -> Vec<Rule> {
 ///
 /// Shape: `{"arms": {"parameter": "model", "choices": {ARM: {"parameters": [PARAMETER, ...]}}}}`, where a parameter has
 /// `name`, `type` (float, integer, ordinal, categorical, boolean), `default`, and `low`, `high`, `scale` or `choices`.
-/// Ranges are the models' specification scaled to data sets of up to a few hundred thousand rows.
+/// Ranges are the models' specification scaled to data sets of up to a few hundred thousand rows: one epoch over the
+/// 80,000 training rows of `MovieLens` 100K takes at most about two seconds of one core at any point. What is left out
+/// (`net_l2`, `low_rank`, `experts`, the larger structures) is still accepted.
 pub fn space(arms: &[Arm]) -> Value {
     let choices: serde_json::Map<String, Value> = arms
         .iter()
@@ -382,11 +387,12 @@ impl Reader<'_> {
     }
 
     fn integer(&self, name: &str) -> Result<usize, TrainerError> {
-        let ((low, high), default) = match self.rule(name) {
-            Some(Domain::Integer { accepted, default, .. } | Domain::Ordinal { accepted, default, .. }) => {
-                (accepted, default)
-            }
-            Some(_) | None => return Ok(1),
+        let Some(
+            Domain::Integer { accepted: (low, high), default, .. }
+            | Domain::Ordinal { accepted: (low, high), default, .. },
+        ) = self.rule(name)
+        else {
+            return Ok(1);
         };
         let Some(value) = self.values.get(name) else { return Ok(default as usize) };
         // A whole number may arrive as 64.0, which some JSON writers make of 64.

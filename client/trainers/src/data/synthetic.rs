@@ -38,7 +38,7 @@ pub(crate) fn generate(rows: u32, seed: u64) -> Result<RawData, TrainerError> {
         .collect();
 
     let mut generator = stream(seed, Purpose::Synthetic, 1000);
-    let mut columns = vec![Vec::with_capacity(rows as usize); FIELDS];
+    let mut columns: [Vec<u32>; FIELDS] = std::array::from_fn(|_| Vec::with_capacity(rows as usize));
     let mut labels = Vec::with_capacity(rows as usize);
     for _ in 0..rows {
         let values: [usize; FIELDS] =

@@ -64,8 +64,11 @@ pub(crate) fn read(
     positive: Option<f64>,
 ) -> Result<RawData, TrainerError> {
     let content = text::read(path)?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let commas = name.trim_end_matches(".gz").ends_with(".csv");
+    let named = |path: &Path, extension: &str| {
+        path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+    };
+    let plain = if named(path, "gz") { path.with_extension("") } else { path.to_owned() };
+    let commas = named(&plain, "csv");
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(if commas { b',' } else { b'\t' })
         .quoting(commas)
@@ -91,7 +94,7 @@ pub(crate) fn read(
                 Builder::Float(values) => values.push(text::number(cell, name, path, line)? as f32),
                 Builder::Bucket(tokens) if cell.is_empty() => tokens.push(cell),
                 Builder::Bucket(tokens) => {
-                    tokens.push(&bucket(text::number(cell, name, path, line)?).to_string())
+                    tokens.push(&bucket(text::number(cell, name, path, line)?).to_string());
                 }
                 Builder::Label => labels.push(u8::from(text::number(cell, name, path, line)? >= threshold)),
                 Builder::Time => times.push(text::number(cell, name, path, line)?),

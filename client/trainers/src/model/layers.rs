@@ -13,7 +13,7 @@ const NORM_EPSILON: f64 = 1e-5;
 
 /// Pair term of a factorization machine.
 ///
-/// sum over i < j of <e_i, e_j> = (1/2) sum_k [(sum_f e_fk)^2 - sum_f e_fk^2] (Rendle 2010, eq. 3 and lemma 3.1).
+/// `sum over i < j of <e_i, e_j> = (1/2) sum_k [(sum_f e_fk)^2 - sum_f e_fk^2]` (Rendle 2010, eq. 3 and lemma 3.1).
 /// Input (B, F, d), output (B, 1).
 pub(crate) fn pair_term(embedded: Tensor<3>) -> Tensor<2> {
     let [batch, _, width] = embedded.dims();
@@ -149,7 +149,7 @@ fn store<T: Real>(target: &mut [f32], source: &Tensor<2>, factor: f64) {
     }
 }
 
-/// Hidden layers, each linear, batch normalization (optional), ReLU, dropout, in this order.
+/// Hidden layers, each linear, batch normalization (optional), `ReLU`, dropout, in this order.
 #[derive(Debug, Clone)]
 pub(crate) struct Mlp {
     layers: Vec<(Linear, Option<BatchNorm>)>,
@@ -222,7 +222,7 @@ pub(crate) enum CrossNetwork {
 
 /// One mixture of low-rank cross experts (Wang et al. 2021, eq. 5 and 6).
 ///
-/// x' = x + sum_k g_k(x) * x0 * (U_k tanh(C_k tanh(V_k^T x)) + b), with g the softmax over K gates and b shared by the
+/// `x' = x + sum_k g_k(x) * x0 * (U_k tanh(C_k tanh(V_k^T x)) + b)`, with g the softmax over K gates and b shared by the
 /// experts, as in the authors' code.
 #[derive(Debug, Clone)]
 pub(crate) struct LowRankCross {

@@ -45,7 +45,7 @@ pub(crate) fn clip(gradient: &mut [f32]) -> f64 {
 
 /// One Adam update (Kingma and Ba 2015, algorithm 1); `step` counts from 1.
 ///
-/// parameter -= rate * m_hat / (sqrt(v_hat) + epsilon), with m_hat = m / (1 - beta_1^step), v_hat likewise.
+/// `parameter -= rate * m_hat / (sqrt(v_hat) + epsilon)`, with `m_hat = m / (1 - beta_1^step)` and `v_hat` likewise.
 pub(crate) fn update(parameters: &mut [f32], gradient: &[f32], moments: &mut Moments, rate: f64, step: u64) {
     let exponent = step.min(i32::MAX as u64) as i32;
     let rate = (rate / (1.0 - BETA_1.powi(exponent))) as f32;
