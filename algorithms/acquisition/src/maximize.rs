@@ -17,6 +17,12 @@ pub trait CandidateSpace: Sync {
     /// The columns.
     fn dimensions(&self) -> &Layout;
 
+    /// Where a number may lie: the unit interval, or a trust region's part of it. `snap` must agree.
+    fn bounds(&self, dimension: usize) -> (f64, f64) {
+        let _ = dimension;
+        (0.0, 1.0)
+    }
+
     /// A random valid row.
     fn sample(&self, rng: &mut dyn Rng) -> Vec<f64>;
 

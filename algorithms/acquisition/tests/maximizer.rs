@@ -226,3 +226,44 @@ fn no_columns_and_two_hundred_columns_are_served() {
         assert!(found[0].value.is_finite() && found[0].row.len() == width);
     }
 }
+
+/// A trust region: numbers stay near 0.6.
+struct Region;
+
+impl Region {
+    const BOUNDS: (f64, f64) = (0.55, 0.7);
+}
+
+impl CandidateSpace for Region {
+    fn dimensions(&self) -> &Layout {
+        static LAYOUT: std::sync::OnceLock<Layout> = std::sync::OnceLock::new();
+        LAYOUT.get_or_init(|| Layout::numeric(5))
+    }
+
+    fn bounds(&self, _dimension: usize) -> (f64, f64) {
+        Self::BOUNDS
+    }
+
+    fn sample(&self, rng: &mut dyn Rng) -> Vec<f64> {
+        (0..5).map(|_| 0.55 + 0.15 * rng.random::<f64>()).collect()
+    }
+
+    fn snap(&self, row: &mut Vec<f64>) -> bool {
+        // A region is asked only for rows inside it: nothing needs repair.
+        row.iter().all(|value| (0.55..=0.7).contains(value))
+    }
+
+    fn neighbours(&self, _row: &[f64], _dimension: usize, _rng: &mut dyn Rng) -> Vec<Vec<f64>> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn trust_regions_bound_proposals_and_gradients() {
+    let starts = Rows::from_rows(5, &[[0.6; 5]]).unwrap();
+    let found = maximize(&Score, &Region, &starts, &Budget { results: 100, ..small() }, 1).unwrap();
+    assert!(found.len() >= 60, "no proposal left the region: {}", found.len());
+    let best = &found[0].row;
+    // The score wants column 1 at 0.3 and column 2 at 0.8: both end at the region's border.
+    assert!(best[1] < 0.551 && best[2] > 0.699, "{best:?}");
+}

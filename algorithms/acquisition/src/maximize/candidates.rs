@@ -32,12 +32,12 @@ pub(super) fn propose(
     }
     let sobol = (count as f64 * SOBOL_SHARE) as usize;
     for point in sobol_rows(sobol, layout.len(), mix_seed(seed, 1))?.iter() {
-        offer(on_grid(layout, point));
+        offer(on_grid(space, point));
     }
     let mutations = if starts.is_empty() { 0 } else { (count as f64 * MUTATION_SHARE) as usize };
     for k in 0..mutations {
         let parent = starts.row(k % starts.len());
-        offer(mutate(layout, parent, SCALES[(k / starts.len()) % SCALES.len()], rng));
+        offer(mutate(space, parent, SCALES[(k / starts.len()) % SCALES.len()], rng));
     }
     for _ in sobol + mutations..count {
         offer(space.sample(rng));
@@ -45,13 +45,17 @@ pub(super) fn propose(
     Ok(rows)
 }
 
-/// A unit-cube point with categories and ordinals moved to the centres of their bins.
-fn on_grid(layout: &Layout, point: &[f64]) -> Vec<f64> {
-    let columns = point.iter().zip(&layout.dimensions);
+/// A unit-cube point with categories and ordinals moved to the centres of their bins and numbers into their bounds.
+fn on_grid(space: &dyn CandidateSpace, point: &[f64]) -> Vec<f64> {
+    let columns = point.iter().zip(&space.dimensions().dimensions).enumerate();
     columns
-        .map(|(&value, dimension)| match dimension.kind {
+        .map(|(column, (&value, dimension))| match dimension.kind {
             Kind::Categorical { choices: bins } | Kind::Ordinal { levels: bins } => centre(value, bins),
-            Kind::Numeric | Kind::Integer { .. } => value,
+            Kind::Integer { .. } => value,
+            Kind::Numeric => {
+                let (low, high) = space.bounds(column);
+                low + value * (high - low)
+            }
         })
         .collect()
 }
@@ -63,7 +67,7 @@ fn centre(value: f64, bins: usize) -> f64 {
 
 /// A copy with one to all active columns changed; how many is log-uniform, so that small moves in high dimensions
 /// and broad ones are both frequent.
-fn mutate(layout: &Layout, parent: &[f64], scale: f64, rng: &mut dyn Rng) -> Vec<f64> {
+fn mutate(space: &dyn CandidateSpace, parent: &[f64], scale: f64, rng: &mut dyn Rng) -> Vec<f64> {
     let mut row = parent.to_vec();
     let mut active: Vec<usize> = (0..row.len()).filter(|&column| !row[column].is_nan()).collect();
     if active.is_empty() {
@@ -75,9 +79,17 @@ fn mutate(layout: &Layout, parent: &[f64], scale: f64, rng: &mut dyn Rng) -> Vec
         active.swap(k, chosen);
         let column = active[k];
         let value = row[column];
-        row[column] = match layout.dimensions[column].kind {
+        row[column] = match space.dimensions().dimensions[column].kind {
             Kind::Categorical { choices } => centre(rng.random::<f64>(), choices),
-            Kind::Numeric => reflect(value + scale * gaussian(rng)),
+            Kind::Numeric => {
+                let (low, high) = space.bounds(column);
+                let width = high - low;
+                if width > 0.0 {
+                    low + width * reflect((value - low) / width + scale * gaussian(rng))
+                } else {
+                    low
+                }
+            }
             Kind::Integer { levels } | Kind::Ordinal { levels } => {
                 // At least about one level, so that the move is not snapped back.
                 let step = scale.max(1.0 / levels.max(1) as f64);

@@ -53,7 +53,7 @@ fn climb(
         row
     };
     let start: Vec<f64> = numbers.iter().map(|&column| base[column]).collect();
-    let bounds = vec![(0.0, 1.0); numbers.len()];
+    let bounds: Vec<(f64, f64)> = numbers.iter().map(|&column| space.bounds(column)).collect();
     let options = MinimizeOptions {
         iterations: budget.gradient_evaluations as u64,
         evaluations: budget.gradient_evaluations,
