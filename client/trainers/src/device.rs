@@ -27,7 +27,7 @@ impl ComputeDevice {
         match self {
             Self::Cpu => Ok(Device::flex()),
             #[cfg(feature = "cuda")]
-            Self::Cuda(index) => Ok(Device::cuda(index as usize)),
+            Self::Cuda(index) => Ok(Device::cuda(index)),
             #[cfg(not(feature = "cuda"))]
             Self::Cuda(index) => Err(TrainerError::Device {
                 problem: format!(

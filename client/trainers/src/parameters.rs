@@ -350,7 +350,7 @@ fn rules(arm: Arm) -> Vec<Rule> {
 /// Shape: `{"arms": {"parameter": "model", "choices": {ARM: {"parameters": [PARAMETER, ...]}}}}`, where a parameter has
 /// `name`, `type` (float, integer, ordinal, categorical, boolean), `default`, and `low`, `high`, `scale` or `choices`.
 /// Ranges are the models' specification scaled to data sets of up to a few hundred thousand rows: one epoch over the
-/// 80,000 training rows of `MovieLens` 100K takes at most about two seconds of one core at any point. What is left out
+/// 80,000 training rows of `MovieLens` 100K takes two to three seconds of one core at the costliest point and well under one at most others. What is left out
 /// (`net_l2`, `low_rank`, `experts`, the larger structures) is still accepted.
 pub fn space(arms: &[Arm]) -> Value {
     let choices: serde_json::Map<String, Value> = arms
