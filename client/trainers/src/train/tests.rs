@@ -166,7 +166,8 @@ fn a_run_that_yields_in_any_phase_continues_to_the_same_result() {
     let folder = tempfile::tempdir().unwrap();
     let steps = data.rows(Part::Train).len().div_ceil(128) as u64;
     let expected = completed(run(&data, &hyper, (0, 2), None, &folder.path().join("through"), &mut silent()));
-    for step in [1, steps / 2, steps, 2 * steps - 1] {
+    let decay_start = 2 * steps - (2 * steps).div_ceil(5);
+    for step in [1, steps / 2, steps, decay_start, decay_start + 1, 2 * steps - 1] {
         let path = folder.path().join(step.to_string());
         assert_eq!(
             run(&data, &hyper, (0, 2), None, &path, &mut AtStep(step, Directive::Yield)),

@@ -124,7 +124,8 @@ impl<'a> Trainer<'a> {
             match directive {
                 Directive::Continue => {}
                 Directive::Yield => {
-                    if state.step < self.schedule.decay_start() {
+                    // Later states have decayed; the state before the decay is saved already.
+                    if state.step <= self.schedule.decay_start() {
                         checkpoint::save(&self.settings.checkpoint_out, &self.identity, &state)?;
                     }
                     return Ok(RunEnd::Yielded);
