@@ -1,0 +1,7 @@
+//! The use cases over the store in memory, with real and scripted solvers.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod determinism;
+mod planner;
+mod scripted;
+mod tenancy;
