@@ -62,8 +62,7 @@ impl Composed {
         }
         let rows: Vec<Vec<f64>> = placed.list.iter().map(|proposal| proposal.row.clone()).collect();
         let request = Request { view, history, starts: rest, placed: &rows, seed, stop };
-        let mut tried = known.clone();
-        match self.sampler.propose(&request, &mut tried) {
+        match self.sampler.propose(&request, &mut known) {
             Ok(proposals) => {
                 placed.list.extend(proposals.list);
                 placed.diagnostics.notes.extend(proposals.notes);
@@ -72,8 +71,13 @@ impl Composed {
             Err(SolverError::Numeric(reason)) => {
                 let note = format!("numeric failure, random points instead: {reason}");
                 placed.diagnostics.notes.push(note);
-                let rows =
-                    random_rows(view.problem().space(), &mut known, rest.len(), seed.derive("fallback", 0));
+                // The failed sampler may have marked rows that it then did not propose.
+                let mut known = history.known.clone();
+                for row in &rows {
+                    known.insert(row);
+                }
+                let space = view.problem().space();
+                let rows = random_rows(space, &mut known, rest.len(), seed.derive("fallback", 0));
                 placed.list.extend(rows.into_iter().map(|row| Proposal::plain(row, "random")));
             }
             Err(error) => return Err(error),

@@ -409,7 +409,7 @@ impl State<'_> {
         let (target, slowness, first) = (record.view.target, record.slowness, epoch == 1);
         let record = &self.trials[&number];
         let whole = self.duration(record, target) * slowness;
-        let next = self.next_rung(record);
+        let next = next_rung(record);
         let arrival = self.duration(record, next) * slowness;
         self.running += 1;
         self.push(self.now + arrival, number, epoch, Happening::Rung(next));
@@ -418,11 +418,6 @@ impl State<'_> {
         } else if first && self.fate(number) == Fate::Cancelled {
             self.push(self.now + moment * whole, number, epoch, Happening::Cancel);
         }
-    }
-
-    /// The next rung that a leased trial reports.
-    fn next_rung(&self, record: &Record) -> Rung {
-        record.view.last().map_or(Rung(0), |result| Rung(result.rung.0 + 1)).min(record.view.target)
     }
 
     fn fate(&self, number: TrialNumber) -> Fate {
@@ -494,7 +489,7 @@ impl State<'_> {
             Verdict::Stop(_) => self.release(number, TrialStatus::Pruned),
             Verdict::Continue => {
                 let record = &self.trials[&number];
-                let next = self.next_rung(record);
+                let next = next_rung(record);
                 let seconds = |rung| self.test.seconds(&point, self.problem.ladder().resource(rung));
                 let arrival = self.now + (seconds(next) - seconds(rung)) * record.slowness;
                 let epoch = record.epoch;
@@ -522,4 +517,9 @@ impl State<'_> {
             self.trace.improvements.push(Improvement { seconds: self.now, started, loss });
         }
     }
+}
+
+/// The next rung that a leased trial reports.
+fn next_rung(record: &Record) -> Rung {
+    record.view.last().map_or(Rung(0), |result| Rung(result.rung.0 + 1)).min(record.view.target)
 }

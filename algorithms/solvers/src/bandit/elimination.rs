@@ -47,6 +47,12 @@ pub(crate) const BANDIT_PARAMETERS: &[ParameterInfo] = &[
                   again as were made.",
     },
     ParameterInfo {
+        name: "remaining",
+        kind: ParameterKind::Choice { default: "study", choices: &["study", "arm"] },
+        meaning: "What remaining pulls are counted from: the pulls of the whole study (an arm that cannot win with all that \
+                  is left leaves; the paper's experiments), or those of the arm (the paper's theorem, more patient).",
+    },
+    ParameterInfo {
         name: "cost_aware",
         kind: ParameterKind::Flag { default: false },
         meaning: "Whether remaining pulls and turns are counted in measured seconds instead of trials.",
@@ -74,6 +80,8 @@ pub struct BanditOptions {
     pub slack: f64,
     /// Pulls of the whole study; 0 for the budget of trials.
     pub horizon_pulls: u64,
+    /// Whether remaining pulls are counted from the arm's own pulls instead of the study's.
+    pub patient: bool,
     /// Whether pulls are weighed by measured seconds.
     pub cost_aware: bool,
     /// Training seconds of the whole study.
@@ -92,6 +100,7 @@ impl BanditOptions {
             pull_trials: parameters.integer("pull_trials")?,
             slack: parameters.number("slack")?,
             horizon_pulls: parameters.integer("horizon_pulls")?,
+            patient: parameters.choice("remaining")? == "arm",
             cost_aware: parameters.flag("cost_aware")?,
             budget_seconds: parameters.optional_number("budget_seconds")?,
             failures: parameters.integer("failures")? as usize,
@@ -289,14 +298,15 @@ impl Fold<'_> {
         self.arms.iter().map(|arm| arm.curve.len() as u64).sum()
     }
 
-    /// Pulls that an arm could still get if it got all that is left.
+    /// Pulls that an arm could still get if it got all that is left (or, patiently, all but those it had).
     fn remaining(&self, arm: &Arm) -> f64 {
         let made = self.pulls();
         let total = match self.options.horizon_pulls {
             0 => self.total_pulls.unwrap_or(2 * made),
             given => given,
         };
-        let left = total.saturating_sub(made) as f64;
+        let counted = if self.options.patient { arm.curve.len() as u64 } else { made };
+        let left = total.saturating_sub(counted) as f64;
         let spent: f64 = self.arms.iter().map(|arm| arm.spent_seconds).sum();
         let pulls = arm.curve.len() as f64;
         if !self.options.cost_aware || arm.spent_seconds <= 0.0 || pulls == 0.0 {

@@ -76,7 +76,8 @@ impl MfesSampler {
     ) -> Result<Base, SurrogateError> {
         if rows.len() < FOREST_FROM {
             let cache = Some(&self.cache);
-            return fit(layout, rows, losses, problem, &format!("rung {rung}"), cache).map(Base::Process);
+            return fit(layout, rows, losses, problem, &format!("rung {rung}"), cache)
+                .map(|model| Base::Process(Box::new(model)));
         }
         let seed = Seed(problem.seed()).derive("forest", rung as u64);
         Ok(Base::Forest { layout: layout.clone(), rows: rows.clone(), losses: losses.to_vec(), seed })
@@ -112,7 +113,7 @@ impl MfesSampler {
 
 /// A rung's base surrogate before anything is believed.
 enum Base {
-    Process(GpModel),
+    Process(Box<GpModel>),
     Forest { layout: Layout, rows: Rows, losses: Vec<f64>, seed: Seed },
 }
 

@@ -12,7 +12,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use super::sobol::sobol_rows;
 use super::{Proposal, Proposals, Request};
 use crate::fill::random_rows;
-use crate::history::{Known, Level};
+use crate::history::{Entry, Known, Level};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
 /// Gaussian steps per continuous parameter in an exchange neighbourhood, as in SMAC.
@@ -153,7 +153,7 @@ impl Training {
         let mut entries = level.entries.clone();
         entries.sort_by_key(|entry| (entry.result.change, entry.trial.number));
         let mut rows: Vec<&[f64]> = entries.iter().map(|entry| entry.trial.encoded.as_slice()).collect();
-        let mut losses: Vec<f64> = entries.iter().map(|entry| entry.loss()).collect();
+        let mut losses: Vec<f64> = entries.iter().map(Entry::loss).collect();
         let constraints = entries.iter().map(|entry| entry.result.violations.len()).min().unwrap_or(0);
         let violations = (0..constraints)
             .map(|index| entries.iter().map(|entry| entry.result.violations[index]).collect())

@@ -186,11 +186,8 @@ impl Asynchronous {
         let mut starts = Vec::with_capacity(count);
         while starts.len() < count {
             if filled >= table[(current % len) as usize].stages[0] {
-                let by_weight = if self.choose && len > 1 {
-                    drawn.get_or_insert_with(|| weights()).as_ref()
-                } else {
-                    None
-                };
+                let by_weight =
+                    if self.choose && len > 1 { drawn.get_or_insert_with(weights).as_ref() } else { None };
                 current = match by_weight {
                     Some(weights) => {
                         let chosen = draw(table, weights, rng.random::<f64>());

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::{Hartmann6, Outcome, TestProblem, coordinates, cube, minimize, number, text, value};
 
-fn epochs(max: u64) -> Option<Fidelity> {
+fn epochs(max: u64) -> Fidelity {
     let resource = "epochs".into();
-    Some(Fidelity { resource, min: Some(1), max: Some(max), reduction_factor: Some(3), rungs: None })
+    Fidelity { resource, min: Some(1), max: Some(max), reduction_factor: Some(3), rungs: None }
 }
 
 /// A standard normal draw (Box and Muller, 1958).
@@ -40,7 +40,7 @@ impl TestProblem for NoisyHartmann6 {
     }
 
     fn spec(&self) -> ProblemSpec {
-        ProblemSpec { fidelity: epochs(self.max_resource), ..minimize(&cube(6, 0.0, 1.0)) }
+        ProblemSpec { fidelity: Some(epochs(self.max_resource)), ..minimize(&cube(6, 0.0, 1.0)) }
     }
 
     fn optimum(&self) -> f64 {
@@ -79,7 +79,7 @@ impl TestProblem for CountingOnes {
         let share = |i: usize| json!({"name": format!("share{i}"), "type": "float", "low": 0.0, "high": 1.0});
         let parameters: Vec<_> = (0..self.pairs).map(bit).chain((0..self.pairs).map(share)).collect();
         let base = minimize(&json!({"parameters": parameters}));
-        ProblemSpec { fidelity: epochs(self.max_resource), ..base }
+        ProblemSpec { fidelity: Some(epochs(self.max_resource)), ..base }
     }
 
     fn optimum(&self) -> f64 {
