@@ -4,14 +4,19 @@
 //! `boxwood-study` whether the transition is legal, writes and commits. Once a method has returned, what it wrote
 //! survives the death of every process.
 
+mod any;
 mod apply;
 mod error;
 mod memory;
 mod operation;
 mod requests;
 mod rows;
+mod sql;
 mod tables;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+pub use any::{AnyStore, connect};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use requests::{
@@ -19,6 +24,8 @@ pub use requests::{
     NewToken, Page, PlanResult, ProjectRecord, Reaped, Requested, Role, StoreNotice, StudyFilter, StudyPatch,
     StudyRows, TokenRecord, TrialFilter, TrialOrder, TrialRows, WorkerHello,
 };
+
+pub use sql::{Durability, SqlStore};
 
 use std::future::Future;
 

@@ -191,9 +191,7 @@ impl Store for MemoryStore {
 
     async fn reap(&self, limit: u32) -> StoreResult<Reaped> {
         let reaped = take!(self.submit(&Operation::Reap(limit))?, Reaped)?;
-        let mut tables = self.tables();
-        let oldest = tables.now.plus_seconds(-DAY_SECONDS);
-        tables.requests.retain(|_, row| row.at >= oldest);
+        let tables = self.tables();
         Ok(Reaped { studies: idle_studies(tables.studies(), tables.now), ..reaped })
     }
 

@@ -53,6 +53,8 @@ pub(crate) struct Written {
     pub promotions: BTreeSet<(TrialId, Rung, PlanNumber)>,
     pub workers: BTreeSet<(ProjectId, WorkerName)>,
     pub requests: BTreeSet<(ProjectId, String)>,
+    /// Request ids stored before this time are forgotten.
+    pub forget_before: Option<Timestamp>,
     /// Studies to tell listeners about.
     pub notices: BTreeSet<StudyId>,
 }
@@ -203,6 +205,9 @@ impl Tables {
         if let Some(old) = old {
             let count = study.counts.entry(old).or_default();
             *count = count.saturating_sub(1);
+            if *count == 0 {
+                study.counts.remove(&old);
+            }
         }
         *study.counts.entry(row.record.state).or_default() += 1;
         self.written.trials.insert(row.record.id);

@@ -10,6 +10,7 @@ use boxwood_study::{
 
 use super::admin::touch_worker;
 use super::{RequestKey, acquire_payload};
+use crate::rows::DAY_SECONDS;
 use crate::tables::{Tables, count};
 use crate::{
     AcquireRequest, Grant, HeartbeatAnswer, LeaseCommand, Reaped, Requested, StoreError, StoreResult,
@@ -132,6 +133,8 @@ pub(super) fn reap(tables: &mut Tables, limit: u32) -> StoreResult<Reaped> {
         .filter(|(expires_at, _)| *expires_at <= now)
         .collect();
     expired.sort_unstable();
+    tables.written.forget_before = Some(now.plus_seconds(-DAY_SECONDS));
+    tables.requests.retain(|_, row| row.at >= now.plus_seconds(-DAY_SECONDS));
     let mut reaped = Reaped::default();
     for (_, id) in expired.into_iter().take(limit as usize) {
         let row = tables.trial(id)?;
