@@ -226,6 +226,26 @@ fn initial_points_come_first_and_the_default_next() {
 }
 
 #[test]
+fn a_history_written_by_another_solver_is_continued() {
+    // The study's solver was changed, or its trials imported: bracket indices mean nothing any more.
+    let test = NoisyHartmann6 { max_resource: 9, noise: 1.0 };
+    let options = Simulation { workers: 3, max_trials: Some(12), ..Simulation::default() };
+    let trace = run(r#"{"name":"asha"}"#, &test, &options);
+    let mut trials = trace.view.trials().to_vec();
+    for (index, trial) in trials.iter_mut().enumerate() {
+        trial.provenance.bracket = Some(if index % 2 == 0 { u32::MAX } else { 7 });
+    }
+    let problem = trace.view.problem().clone();
+    let view = boxwood_core::StudyView::new(problem.clone(), trace.view.change(), trials);
+    for name in ["hyperband", "asha", "async_hyperband", "mfes_async", "successive_halving", "bohb"] {
+        let plan = solver(&format!(r#"{{"name":"{name}"}}"#), &problem)
+            .plan(&view, boxwood_core::Ask::of(3), boxwood_core::Seed(1), &boxwood_core::StopFlag::default())
+            .unwrap();
+        assert_eq!(plan.moves.len(), 3, "{name}");
+    }
+}
+
+#[test]
 fn refusals_name_the_parameter() {
     let problem = Branin.spec().check().unwrap();
     let refused = |json: &str| build(&spec(json), &problem).err().unwrap().to_string();

@@ -52,7 +52,10 @@ pub(crate) struct MfesSampler {
     design: Design,
     combination: Combination,
     single: GpSampler,
+    /// Fits of the rungs.
     cache: GpCache,
+    /// Fits of the top rung's cross-validation; apart, so that neither drives the other out.
+    fold_cache: GpCache,
 }
 
 impl MfesSampler {
@@ -63,19 +66,19 @@ impl MfesSampler {
             _ => Combination::ProductOfExperts,
         };
         let single = GpSampler::new(Design { random_fraction: 0.0, ..design });
-        Ok(Self { design, combination, single, cache: GpCache::new() })
+        Ok(Self { design, combination, single, cache: GpCache::new(), fold_cache: GpCache::new() })
     }
 
     fn fit_member(
-        &self,
         layout: &Layout,
         rows: &Rows,
         losses: &[f64],
         problem: &Problem,
         rung: usize,
+        cache: &GpCache,
     ) -> Result<Base, SurrogateError> {
         if rows.len() < FOREST_FROM {
-            let cache = Some(&self.cache);
+            let cache = Some(cache);
             return fit(layout, rows, losses, problem, &format!("rung {rung}"), cache)
                 .map(|model| Base::Process(Box::new(model)));
         }
@@ -91,8 +94,9 @@ impl MfesSampler {
         for (rung, level) in history.levels.iter().enumerate() {
             let data = Training::new(level, layout.len())?;
             let enough = data.measured >= MEMBER_FROM;
-            let base =
-                enough.then(|| self.fit_member(&layout, &data.rows, &data.losses, problem, rung)).transpose();
+            let base = enough
+                .then(|| Self::fit_member(&layout, &data.rows, &data.losses, problem, rung, &self.cache))
+                .transpose();
             bases.push(base.map_err(|error| numeric(&error))?);
             training.push(data);
         }
@@ -102,7 +106,8 @@ impl MfesSampler {
         let members = members.map_err(|error| numeric(&error))?;
         let top = training.len() - 1;
         let fit_top = |rows: &Rows, losses: &[f64]| {
-            self.fit_member(&layout, rows, losses, problem, top)?.believing(&Rows::new(layout.len()))
+            Self::fit_member(&layout, rows, losses, problem, top, &self.fold_cache)?
+                .believing(&Rows::new(layout.len()))
         };
         let data = &training[top];
         let weights = rank_weights(&members, &data.measured_rows(), data.measured_losses(), &fit_top, None)

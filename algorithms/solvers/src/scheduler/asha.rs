@@ -9,7 +9,7 @@
 use boxwood_core::{Ask, Bracket, Origin, Rung, Seed, StudyView, TrialStatus, TrialView, Unsupported};
 use rand::RngExt;
 
-use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start};
+use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
 use crate::history::{Entry, History};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
@@ -177,8 +177,8 @@ impl Asynchronous {
         seed: Seed,
     ) -> Vec<Start> {
         let len = table.len() as u32;
-        let own = view.trials().iter().filter(|trial| trial.origin == Origin::Solver);
-        let indices: Vec<u32> = own.filter_map(|trial| trial.provenance.bracket).collect();
+        let own = |trial| bracket_of(trial, view, table.len());
+        let indices: Vec<u32> = view.trials().iter().filter_map(own).collect();
         let mut current = indices.iter().copied().max().unwrap_or(0);
         let mut filled = indices.iter().filter(|index| **index == current).count() as u64;
         let mut rng = seed.derive("bracket", 0).rng();

@@ -7,7 +7,7 @@
 
 use boxwood_core::{Ask, Bracket, Origin, Rung, Seed, StudyView, TrialStatus, TrialView, Unsupported};
 
-use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start};
+use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
 use crate::history::{Entry, History};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
@@ -45,9 +45,7 @@ impl Halving {
 fn members<'a>(view: &'a StudyView, table: &[Bracket]) -> Vec<Vec<&'a TrialView>> {
     let mut members: Vec<Vec<&TrialView>> = Vec::new();
     for trial in view.trials() {
-        let Some(bracket) = trial.provenance.bracket.filter(|_| trial.origin == Origin::Solver) else {
-            continue;
-        };
+        let Some(bracket) = bracket_of(trial, view, table.len()) else { continue };
         let index = bracket as usize;
         if members.len() <= index {
             members.resize_with(index + 1, Vec::new);

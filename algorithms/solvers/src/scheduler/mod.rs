@@ -4,7 +4,7 @@ mod asha;
 mod full;
 mod halving;
 
-use boxwood_core::{Ask, Rung, Seed, StudyView, TrialNumber};
+use boxwood_core::{Ask, Origin, Rung, Seed, StudyView, TrialNumber, TrialView};
 
 pub(crate) use asha::{Asynchronous, PARAMETERS as ASHA_PARAMETERS};
 pub(crate) use full::Full;
@@ -51,6 +51,14 @@ pub(crate) struct Schedule {
 
 /// Chosen weights of the rungs at which a bracket may start; asked for only when a bracket is to be opened.
 pub(crate) type RungWeights<'a> = &'a dyn Fn() -> Option<Vec<f64>>;
+
+/// Bracket index of a trial that this solver started; none when it is beyond any index that this study can have reached
+/// (a bracket holds at least one trial, and choosing a bracket skips less than one cycle).
+pub(crate) fn bracket_of(trial: &TrialView, view: &StudyView, brackets: usize) -> Option<u32> {
+    let reachable = (view.trials().len() + 1) * brackets;
+    let own = trial.provenance.bracket.filter(|_| trial.origin == Origin::Solver);
+    own.filter(|bracket| (*bracket as usize) <= reachable)
+}
 
 /// Chooses rungs. Pure: equal views and asks give equal schedules.
 pub(crate) trait Scheduler: Send + Sync {
