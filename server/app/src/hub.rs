@@ -44,6 +44,8 @@ pub(crate) struct Hub {
     pub(crate) accepted: AtomicU64,
     /// Why the last plan was not made, for asks that wait and for people.
     pub(crate) trouble: Mutex<Option<Trouble>>,
+    /// Plans given up at their deadline: an ask that sees this rise while it waits is told so.
+    pub(crate) timeouts: AtomicU64,
     /// Steps at which the study's solver judges running trials; known after the first look at the study.
     pub(crate) judged_steps: std::sync::OnceLock<Vec<u64>>,
     /// Length of the study's leases, in milliseconds; 0 before it is known.
@@ -90,6 +92,7 @@ impl Hub {
             low_water: AtomicI64::new(i64::MAX),
             accepted: AtomicU64::new(0),
             trouble: Mutex::new(None),
+            timeouts: AtomicU64::new(0),
             judged_steps: std::sync::OnceLock::new(),
             lease_milliseconds: AtomicU64::new(0),
             used: Mutex::new(std::time::Instant::now()),

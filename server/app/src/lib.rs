@@ -201,7 +201,10 @@ impl<S: Store> App<S> {
         let since = cache.as_ref().map_or_else(Default::default, Snapshot::change);
         let rows = self.inner.store.rows_since(hub.study, since).await?;
         let result = match cache.as_mut() {
-            Some(snapshot) => snapshot.apply(rows),
+            Some(snapshot) if snapshot.outgrown_by(&rows) => {
+                (self.inner.build)(&rows.study.spec).and_then(|model| snapshot.apply(rows, Some(model)))
+            }
+            Some(snapshot) => snapshot.apply(rows, None),
             None => (self.inner.build)(&rows.study.spec)
                 .and_then(|model| Snapshot::new(model, rows))
                 .map(|snapshot| *cache = Some(snapshot)),

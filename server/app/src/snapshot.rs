@@ -130,7 +130,7 @@ impl Snapshot {
         let view = Arc::new(StudyView::new(Arc::clone(model.problem()), Change(0), Vec::new()));
         let (curves, queued_starts) = (HashMap::new(), BTreeMap::new());
         let mut snapshot = Self { study, model, view, curves, queued_starts, results: Vec::new() };
-        snapshot.apply(rows)?;
+        snapshot.apply(rows, None)?;
         Ok(snapshot)
     }
 
@@ -139,11 +139,15 @@ impl Snapshot {
         self.study.change
     }
 
-    /// Brings it up to date with rows that changed after [`Snapshot::change`].
-    pub(crate) fn apply(&mut self, rows: StudyRows) -> Result<(), AppError> {
-        if rows.study.spec.budget != self.study.spec.budget {
-            let solver = Model::new(&rows.study.spec)?;
-            self.model = solver;
+    /// Whether these rows need another model: the budget is the part of a specification that may change.
+    pub(crate) fn outgrown_by(&self, rows: &StudyRows) -> bool {
+        rows.study.spec.budget != self.study.spec.budget
+    }
+
+    /// Brings it up to date with rows that changed after [`Snapshot::change`], and with a new model where there is one.
+    pub(crate) fn apply(&mut self, rows: StudyRows, model: Option<Model>) -> Result<(), AppError> {
+        if let Some(model) = model {
+            self.model = model;
         }
         let mut touched: Vec<TrialNumber> = Vec::new();
         for point in rows.curves {

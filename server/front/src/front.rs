@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use boxwood_app::{App, Principal};
+use boxwood_store::AnyStore;
 use boxwood_wire::ErrorCode;
 
 use crate::config::Limits;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
-use crate::stores::AnyStore;
 
 /// The use cases over the configured store.
 pub(crate) type ServerApp = App<AnyStore>;

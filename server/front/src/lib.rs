@@ -13,17 +13,15 @@ mod metrics;
 mod offline;
 mod rest;
 mod server;
-mod stores;
 
 pub use config::{
     Config, ConfigError, LimitOptions, Limits, Log, LogFormat, LogOptions, Options, Tls, TlsOptions, VARIABLES,
 };
 pub use boxwood_app::{IssuedToken, role_name};
-pub use boxwood_store::TokenRecord;
+pub use boxwood_store::{AnyStore, TokenRecord};
 pub use logging::init as init_log;
 pub use offline::{create_token, migrate, revoke_token, tokens};
 pub use server::{ServeError, Server};
-pub use stores::AnyStore;
 
 /// The OpenAPI document of the REST interface, as JSON.
 pub fn openapi_json() -> String {

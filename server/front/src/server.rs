@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use boxwood_app::{App, AppError, Settings};
-use boxwood_store::{Store, StoreError};
+use boxwood_store::{AnyStore, Store, StoreError};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
@@ -16,7 +16,6 @@ use crate::front::Front;
 use crate::grpc::{self, Pem};
 use crate::metrics::Metrics;
 use crate::{offline, rest};
-use crate::stores::AnyStore;
 
 /// Why a server does not start or ended badly. The message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +70,7 @@ pub enum ServeError {
 /// A bound server. [`Server::run`] serves until it is told to stop.
 pub struct Server {
     front: Arc<Front>,
+    store: AnyStore,
     grpc: TcpListener,
     rest: std::net::TcpListener,
     grpc_address: SocketAddr,
@@ -119,11 +119,11 @@ impl Server {
             ..Settings::default()
         };
         let metrics = Metrics::new();
-        let app = App::new(store, settings);
+        let app = App::new(store.clone(), settings);
         let observed = Arc::clone(&metrics);
         app.observe_plans(Box::new(move |seconds| observed.observe_plan(seconds)));
         let front = Arc::new(Front::new(app, config.limits, metrics));
-        Ok(Self { front, grpc, rest, grpc_address, rest_address, tls })
+        Ok(Self { front, store, grpc, rest, grpc_address, rest_address, tls })
     }
 
     /// Where gRPC listens.
@@ -139,7 +139,7 @@ impl Server {
     /// Serves until `shutdown` is done; then stops taking calls, lets waiting ones return, finishes those in flight, and
     /// closes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
-        let Self { front, grpc, rest, grpc_address, rest_address, tls } = self;
+        let Self { front, store, grpc, rest, grpc_address, rest_address, tls } = self;
         front.app.start().await.map_err(ServeError::Start)?;
         let (pem, rustls) = tls.unzip();
         let rest = rest::serve(Arc::clone(&front), rest, rustls).map_err(ServeError::Rest)?;
@@ -152,6 +152,7 @@ impl Server {
         };
         let served = grpc::serve(front, grpc, pem, closing).await;
         let stopped = rest.stop().await;
+        store.close().await;
         served?;
         stopped.map_err(ServeError::Rest)?;
         tracing::info!("closed");

@@ -1,11 +1,15 @@
 //! Store reports of running trials and say what to do next.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use boxwood_core::{TrialNumber, Verdict};
 use boxwood_store::{Role, Store};
-use boxwood_study::{LeaseKey, Refusal, Report, ReportAnswer, TrialId};
+use boxwood_study::{LeaseKey, Refusal, Report, ReportAnswer, StudyId, TrialId};
 
 use crate::error::AppError;
 use crate::hub::lock;
+use crate::snapshot::Seen;
 use crate::{App, Principal};
 
 /// Running trials whose reports are counted; beyond it the counts are forgotten and read again.
@@ -36,12 +40,14 @@ impl<S: Store> App<S> {
         let places: Vec<(TrialId, u64)> = accepted.iter().map(|(key, report)| (key.trial, report.step)).collect();
         let stored = if accepted.is_empty() { Vec::new() } else { self.inner.store.report(accepted).await? };
         let mut answers = Vec::with_capacity(refused.len());
+        // One look at each study serves all reports of the request: every one of them is stored by now.
+        let mut looks: HashMap<StudyId, Seen> = HashMap::new();
         let mut stored = stored.into_iter().zip(places);
         for refusal in refused {
             answers.push(match refusal {
                 Some(error) => Err(error),
                 None => match stored.next() {
-                    Some((Ok(answer), (trial, step))) => Ok(self.judged(answer, trial, step).await?),
+                    Some((Ok(answer), (trial, step))) => Ok(self.judged(answer, trial, step, &mut looks).await?),
                     Some((Err(error), _)) => Err(error.into()),
                     None => Err(AppError::internal(&"the store gave fewer answers than reports")),
                 },
@@ -78,15 +84,23 @@ impl<S: Store> App<S> {
     }
 
     /// Lays the solver's judgement over the store's answer. Only a report at a rung can change what a solver knows.
-    async fn judged(&self, answer: ReportAnswer, trial: TrialId, step: u64) -> Result<ReportAnswer, AppError> {
-        let hub = self.hub(trial.study());
-        if answer.verdict != Verdict::Continue {
+    async fn judged(
+        &self,
+        answer: ReportAnswer,
+        trial: TrialId,
+        step: u64,
+        looks: &mut HashMap<StudyId, Seen>,
+    ) -> Result<ReportAnswer, AppError> {
+        let study = trial.study();
+        let hub = self.hub(study);
+        let is_off_rung = hub.judged_steps.get().is_some_and(|steps| !steps.contains(&step));
+        if answer.verdict != Verdict::Continue || is_off_rung {
             return Ok(answer);
         }
-        if hub.judged_steps.get().is_some_and(|steps| !steps.contains(&step)) {
-            return Ok(answer);
-        }
-        let seen = self.sync(&hub).await?;
+        let seen = match looks.entry(study) {
+            Entry::Occupied(seen) => seen.into_mut(),
+            Entry::Vacant(place) => place.insert(self.sync(&hub).await?),
+        };
         let verdict = if hub.judged_steps.get().is_some_and(|steps| steps.contains(&step)) {
             seen.model.solver.judge(&seen.view, TrialNumber(trial.number()))
         } else {

@@ -10,7 +10,7 @@ use boxwood_study::{Freshness, Refusal, StudyId, StudyState};
 use tokio::time::Instant;
 
 use crate::error::AppError;
-use crate::hub::{Hub, Trouble, lock};
+use crate::hub::Hub;
 use crate::{App, Principal};
 
 /// Longest wait of one call.
@@ -62,6 +62,7 @@ impl<S: Store> App<S> {
         let hub = self.hub(study);
         let (floor, latest) = self.floor(&hub).await?;
         let request = AcquireRequest { worker, slots: count, study: Some(study) };
+        let timeouts = hub.timeouts.load(Ordering::Acquire);
         let mut ready = hub.ready.subscribe();
         loop {
             ready.mark_unchanged();
@@ -87,8 +88,8 @@ impl<S: Store> App<S> {
                 _ = ready.changed() => {}
                 () = tokio::time::sleep_until(next) => {}
             }
-            if let Some(Trouble::Timeout { seconds }) = *lock(&hub.trouble) {
-                return Err(AppError::SolverTimeout { seconds });
+            if hub.timeouts.load(Ordering::Acquire) != timeouts {
+                return Err(AppError::SolverTimeout { seconds: self.inner.settings.plan_deadline_seconds });
             }
             if Instant::now() >= deadline {
                 return Ok(Suggestion { grants: Vec::new(), closed: false });

@@ -67,8 +67,12 @@ impl<S: Store> App<S> {
         number: u64,
         replaces: &[TrialId],
     ) -> Result<Computed, Failure> {
-        let permit = Arc::clone(&self.inner.pool).acquire_owned().await;
-        let permit = permit.expect("the pool of planners is never closed");
+        let seconds = self.inner.settings.plan_deadline_seconds;
+        let deadline = Duration::from_secs_f64(seconds);
+        // Waiting for a place counts: an ask is told in time that the server is too busy for its plan.
+        let place = tokio::time::timeout(deadline, Arc::clone(&self.inner.pool).acquire_owned());
+        let place = place.await.map_err(|_| Failure::Timeout { seconds })?;
+        let permit = place.expect("the pool of planners is never closed");
         let (model, view) = (seen.model.clone(), without(&seen.view, replaces));
         let stop = StopFlag::default();
         let flag = stop.clone();
@@ -78,8 +82,7 @@ impl<S: Store> App<S> {
             drop(permit);
             plan
         });
-        let seconds = self.inner.settings.plan_deadline_seconds;
-        let result = match tokio::time::timeout(Duration::from_secs_f64(seconds), &mut work).await {
+        let result = match tokio::time::timeout(deadline, &mut work).await {
             Ok(result) => result,
             Err(_) => {
                 stop.raise();

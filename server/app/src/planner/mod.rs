@@ -237,6 +237,7 @@ async fn plan<S: Store>(
         Err(Failure::Timeout { seconds }) => {
             app.inner.counters.add_failed();
             *lock(&hub.trouble) = Some(Trouble::Timeout { seconds });
+            hub.timeouts.fetch_add(1, Ordering::AcqRel);
             hub.announce();
             return Ok(Step::Idle);
         }

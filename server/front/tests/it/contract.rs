@@ -70,3 +70,32 @@ fn the_protocol_is_as_committed() {
     }
     check("boxwood.v1.txt", &text);
 }
+
+#[test]
+fn the_page_for_people_names_every_route_code_and_variable() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/api.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&boxwood_front::openapi_json()).unwrap();
+    for (route, operations) in document["paths"].as_object().unwrap() {
+        let line = page.lines().find(|line| line.contains(&format!("`{route}`")));
+        let line = line.unwrap_or_else(|| panic!("docs/api.md misses {route}"));
+        for method in operations.as_object().unwrap().keys() {
+            let named = page.lines().any(|line| {
+                line.contains(&format!("`{route}`")) && line.contains(&method.to_uppercase())
+            });
+            assert!(named, "docs/api.md misses {method} {route}: {line}");
+        }
+    }
+    for code in boxwood_wire::ErrorCode::ALL {
+        let grpc = format!("{:?}", code.grpc());
+        let grpc = grpc.chars().fold(String::new(), |text, c| {
+            if c.is_uppercase() && !text.is_empty() { text + "_" + &c.to_string() } else { text + &c.to_string() }
+        });
+        let repeat = if code.is_retryable() { "yes" } else { "no" };
+        let row = format!("| {} | {} | {} | {repeat} |", code.as_str(), code.http(), grpc.to_uppercase());
+        assert!(page.contains(&row), "docs/api.md misses {row}");
+    }
+    for variable in boxwood_front::VARIABLES {
+        assert!(page.contains(&format!("| {} |", variable.name)), "docs/api.md misses {}", variable.name);
+    }
+}

@@ -226,19 +226,19 @@ async fn a_plan_past_its_deadline_is_a_solver_timeout() {
     let options = Options { plan_deadline_seconds: Some(0.001), ..local() };
     let server = start_with(options, &MemoryStore::new()).await;
     // Enough dimensions and measured points that a model cannot be fitted within a millisecond.
-    let parameters: Vec<_> = (0..20)
+    let parameters: Vec<_> = (0..8)
         .map(|i| json!({ "name": format!("x{i}"), "type": "float", "low": 0.0, "high": 1.0 }))
         .collect();
     let study = server.create(spec("slow", json!({ "space": { "parameters": parameters }, "solver": { "name": "bo" } }))).await;
-    let points: Vec<String> = (0..60)
+    let points: Vec<String> = (0..30)
         .map(|row| {
-            let point = (0..20).map(|i| (format!("x{i}"), json!(f64::from((row * 37 + i * 11) % 97) / 97.0)));
+            let point = (0..8).map(|i| (format!("x{i}"), json!(f64::from((row * 37 + i * 11) % 97) / 97.0)));
             serde_json::Value::Object(point.collect()).to_string()
         })
         .collect();
     let enqueue = v1::EnqueueRequest { study: study.id, points_json: points, ..Default::default() };
     server.trials().enqueue(server.message(enqueue)).await.unwrap();
-    for row in 0..60 {
+    for row in 0..30 {
         let lease = server.suggest(study.id).await;
         server.finish(&lease, f64::from(row % 7)).await.unwrap();
     }

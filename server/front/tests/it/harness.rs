@@ -38,7 +38,10 @@ pub async fn start() -> Running {
 
 pub async fn start_with(options: Options, store: &MemoryStore) -> Running {
     let config = Config::resolve([options]).unwrap();
-    let server = Server::bind_store(config, AnyStore::Memory(store.clone())).await.unwrap();
+    serve(Server::bind_store(config, AnyStore::Memory(store.clone())).await.unwrap()).await
+}
+
+pub async fn serve(server: Server) -> Running {
     let (grpc, rest) = (server.grpc_address(), server.rest_address());
     let (stop, stopped) = oneshot::channel::<()>();
     let served = tokio::spawn(async move {

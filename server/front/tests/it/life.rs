@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use boxwood_front::{Config, Options, Server};
 use boxwood_store::MemoryStore;
 use boxwood_wire::v1;
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Running, entry, hello, key, local, spec, start, start_with};
+use crate::harness::{Running, entry, hello, key, local, serve, spec, start, start_with};
 
 async fn run(server: &Running, study: i64, trials: usize) {
     for index in 0..trials {
@@ -218,4 +219,43 @@ async fn shutdown_lets_waiting_calls_return_and_keeps_what_was_acknowledged() {
     let server = start_with(local(), &store).await;
     let seen = server.get(&format!("/v1/trials/{}", lease.trial)).await;
     assert_eq!(seen.json["trial"]["state"], "completed");
+}
+
+/// Points that a sequential client is given.
+async fn points(server: &Running, study: i64, count: usize) -> Vec<String> {
+    let mut points = Vec::new();
+    for _ in 0..count {
+        let lease = server.suggest(study).await;
+        let x = serde_json::from_str::<Json>(&lease.point_json).unwrap()["x"].as_f64().unwrap();
+        points.push(format!("{} {} to {}", lease.number, lease.point_json, lease.to));
+        server.finish(&lease, x * (1.0 - x) - 1.0 / lease.to as f64).await.unwrap();
+    }
+    points
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_on_sqlite_goes_on_as_if_nothing_had_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("boxwood.db").display());
+    let config = || Config::resolve([Options { database: Some(url.clone()), ..local() }]).unwrap();
+    let fidelity = json!({ "resource": "epochs", "min": 1, "max": 9, "reduction_factor": 3 });
+    let over = json!({ "solver": { "name": "asha" }, "fidelity": fidelity });
+
+    let uninterrupted = start().await;
+    let study = uninterrupted.create(spec("same", over.clone())).await;
+    let expected = points(&uninterrupted, study.id, 20).await;
+
+    let first = serve(Server::bind(config()).await.unwrap()).await;
+    let study = first.create(spec("same", over)).await;
+    let mut seen = points(&first, study.id, 9).await;
+    let second = Server::bind(config()).await.unwrap_err().to_string();
+    assert!(second.contains("boxwood.db"), "a second server on one file is refused: {second}");
+    first.stop().await;
+    let third = serve(Server::bind(config()).await.unwrap()).await;
+    seen.extend(points(&third, study.id, 11).await);
+    assert_eq!(seen, expected);
+    let get = v1::GetStudyRequest { id: study.id, ..Default::default() };
+    let replay = third.studies().replay_study(third.message(get)).await.unwrap().into_inner();
+    assert_eq!(replay.differences, Vec::<String>::new());
+    third.stop().await;
 }
