@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boxwood_wire::v1;
+use boxwood_wire::{ErrorCode, v1};
 
 use crate::error::Error;
 use crate::keeper::Keeper;
@@ -35,8 +35,12 @@ impl Client {
     /// Connects and checks that the server answers and takes the token, waiting for it as the retry policy says.
     pub async fn connect(options: ClientOptions) -> Result<Self, Error> {
         let client = Self::lazy(options)?;
-        client.list_studies_page(&StudyFilter::default(), 0, 1).await?;
-        Ok(client)
+        match client.list_studies_page(&StudyFilter::default(), 0, 1).await {
+            Ok(_) => Ok(client),
+            // The token is good, though not for lists.
+            Err(error) if error.code() == Some(ErrorCode::Forbidden) => Ok(client),
+            Err(error) => Err(error),
+        }
     }
 
     /// A client that connects at its first call. Call it inside a Tokio runtime.

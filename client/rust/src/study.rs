@@ -1,6 +1,7 @@
 //! Handle of a study.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use boxwood_wire::v1;
 use serde_json::{Map, Value};
@@ -10,6 +11,9 @@ use crate::error::Error;
 use crate::lists::{Trials, Watch};
 use crate::model::{StudyInfo, TrialFilter, TrialInfo};
 use crate::trial::Trial;
+
+/// Least time between two asks that bring nothing.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
 
 /// A study of a client. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,6 +57,7 @@ impl Study {
     /// One to `count` points at once; none when the study has ended.
     pub async fn suggest_up_to(&self, count: u32) -> Result<Vec<Trial>, Error> {
         loop {
+            let asked = Instant::now();
             let request = v1::SuggestRequest {
                 study: self.id,
                 count,
@@ -65,6 +70,8 @@ impl Study {
                 let trials = answer.leases.into_iter().map(|lease| Trial::new(&self.shared, lease));
                 return trials.collect();
             }
+            // A server that is closing answers at once.
+            tokio::time::sleep(SHORTEST_POLL.saturating_sub(asked.elapsed())).await;
         }
     }
 
