@@ -1,0 +1,435 @@
+//! `boxwood study ...`
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use boxwood_wire::v1::{
+    CreateStudyRequest, ListStudiesRequest, ListTrialsRequest, Study, StudyAction, Trial, TrialOrder,
+    UpdateStudyRequest,
+};
+use serde_json::{Value, json};
+
+use crate::args::{ExportFormat, StudyCommand};
+use crate::output;
+use crate::remote::{Remote, plain, request_id};
+use crate::show;
+
+/// `connect` is called once the arguments have been read, so that a missing file is told before a missing server.
+pub(crate) async fn run(
+    connect: &impl AsyncFn() -> Result<Remote>,
+    command: StudyCommand,
+    as_json: bool,
+) -> Result<()> {
+    let spec = match &command {
+        StudyCommand::Create { file } => Some(read_spec(file)?),
+        _ => None,
+    };
+    let remote = &connect().await?;
+    match command {
+        StudyCommand::Create { .. } => create(remote, spec.unwrap_or_default(), as_json).await,
+        StudyCommand::List { archived, name, limit } => list(remote, archived, name, limit, as_json).await,
+        StudyCommand::Show(study) => show_one(&remote.study(&study.study).await?, as_json),
+        StudyCommand::Best { study, top } => best(remote, &study.study, top, as_json).await,
+        StudyCommand::Pause { study, reason } => {
+            act(remote, &study.study, StudyAction::Pause, reason, None, as_json).await
+        }
+        StudyCommand::Resume { study, trials, seconds } => {
+            let budget = resumed_budget(&remote.study(&study.study).await?, trials, seconds);
+            act(remote, &study.study, StudyAction::Resume, String::new(), budget, as_json).await
+        }
+        StudyCommand::Cancel { study, reason } => {
+            act(remote, &study.study, StudyAction::Cancel, reason, None, as_json).await
+        }
+        StudyCommand::Archive { study, undo } => archive(remote, &study.study, !undo, as_json).await,
+        StudyCommand::Export { study, format, output } => {
+            export(remote, &study.study, format, output.as_deref()).await
+        }
+        StudyCommand::Explain(study) => explain(remote, &study.study, as_json).await,
+        StudyCommand::Replay(study) => replay(remote, &study.study, as_json).await,
+        StudyCommand::Watch(study) => watch(remote, &study.study, as_json).await,
+    }
+}
+
+/// The specification of a file as JSON text; TOML by the file's ending.
+fn read_spec(file: &Path) -> Result<String> {
+    let text = if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("read standard input")?;
+        text
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?
+    };
+    if file.extension().is_some_and(|ending| ending == "toml") {
+        let value: Value =
+            toml::from_str(&text).with_context(|| format!("{} is not TOML", file.display()))?;
+        Ok(value.to_string())
+    } else {
+        serde_json::from_str::<Value>(&text).with_context(|| format!("{} is not JSON", file.display()))?;
+        Ok(text)
+    }
+}
+
+async fn create(remote: &Remote, spec_json: String, as_json: bool) -> Result<()> {
+    let request = CreateStudyRequest { project: remote.project(), spec_json, request_id: request_id() };
+    let created = remote.studies().create_study(request).await.map_err(|s| plain(&s))?.into_inner();
+    let study = created.study.context("the server's answer holds no study")?;
+    if as_json {
+        return output::json(&json!({"existed": created.existed, "study": show::study_json(&study)}));
+    }
+    let how = if created.existed { "exists" } else { "created" };
+    println!("study {} `{}` {how}", study.id, study.name);
+    println!("watch it with `boxwood study watch {}`", study.id);
+    Ok(())
+}
+
+async fn list(
+    remote: &Remote,
+    archived: bool,
+    name: Option<String>,
+    limit: u32,
+    as_json: bool,
+) -> Result<()> {
+    let mut studies = Vec::new();
+    let mut before = 0;
+    while (studies.len() as u32) < limit {
+        let request = ListStudiesRequest {
+            project: remote.project(),
+            states: Vec::new(),
+            name_contains: name.clone().unwrap_or_default(),
+            archived,
+            before,
+            limit: (limit - studies.len() as u32).min(500),
+        };
+        let page = remote.studies().list_studies(request).await.map_err(|s| plain(&s))?.into_inner();
+        before = page.studies.last().map_or(0, |study| study.id);
+        studies.extend(page.studies);
+        if !page.more {
+            break;
+        }
+    }
+    if as_json {
+        return output::json(&studies.iter().map(show::study_json).collect::<Vec<_>>());
+    }
+    if studies.is_empty() {
+        println!("no studies; `boxwood study create FILE` makes one");
+        return Ok(());
+    }
+    let mut table = output::table(["id", "name", "state", "trials", "finished", "best", "solver"]);
+    for study in &studies {
+        let finished: u64 =
+            ["completed", "pruned", "infeasible", "failed"].iter().filter_map(|s| study.counts.get(*s)).sum();
+        let spec = show::parsed(&study.spec_json);
+        table.add_row([
+            study.id.to_string(),
+            study.name.clone(),
+            show::study_state(study),
+            study.trials.to_string(),
+            finished.to_string(),
+            study.best.as_ref().and_then(|best| best.value).map(output::number).unwrap_or_default(),
+            spec["solver"]["name"].as_str().unwrap_or_default().to_owned(),
+        ]);
+    }
+    output::right(&mut table, [0, 3, 4, 5]);
+    println!("{table}");
+    Ok(())
+}
+
+fn show_one(study: &Study, as_json: bool) -> Result<()> {
+    if as_json {
+        return output::json(&show::study_json(study));
+    }
+    let spec = show::parsed(&study.spec_json);
+    println!("study {} `{}`", study.id, study.name);
+    let reason =
+        if study.state_reason.is_empty() { String::new() } else { format!(" ({})", study.state_reason) };
+    println!("  state      {}{reason}", show::study_state(study));
+    println!("  solver     {}", spec["solver"]);
+    println!("  budget     {}", spec["budget"]);
+    for objective in spec["objectives"].as_array().into_iter().flatten() {
+        println!(
+            "  objective  {} {}",
+            objective["goal"].as_str().unwrap_or_default(),
+            objective["metric"].as_str().unwrap_or_default()
+        );
+    }
+    let mut counts: Vec<String> =
+        study.counts.iter().filter(|(_, n)| **n > 0).map(|(state, n)| format!("{n} {state}")).collect();
+    counts.sort();
+    println!("  trials     {} ({})", study.trials, counts.join(", "));
+    println!("  resource   {} units trained", study.resource_used);
+    if let Some(best) = &study.best {
+        println!(
+            "  best       {} in trial {}",
+            best.value.map(output::number).unwrap_or_default(),
+            best.number
+        );
+        println!("             {}", output::point(&best.point_json));
+    }
+    Ok(())
+}
+
+/// Trials of a study in an order, at most `limit`, over as many pages as it takes.
+pub(crate) async fn list_trials(
+    remote: &Remote,
+    study: i64,
+    states: Vec<i32>,
+    order: TrialOrder,
+    limit: u32,
+) -> Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    let mut after = 0;
+    while (trials.len() as u32) < limit {
+        let request = ListTrialsRequest {
+            study,
+            states: states.clone(),
+            order: order.into(),
+            after,
+            limit: (limit - trials.len() as u32).min(1000),
+        };
+        let page = remote.trials().list_trials(request).await.map_err(|s| plain(&s))?.into_inner();
+        after = page.trials.last().map_or(0, |trial| trial.id);
+        trials.extend(page.trials);
+        if !page.more {
+            break;
+        }
+    }
+    Ok(trials)
+}
+
+async fn best(remote: &Remote, study: &str, top: u32, as_json: bool) -> Result<()> {
+    let study = remote.study(study).await?;
+    let mut trials = match (&study.best, top) {
+        (Some(best), 1) => vec![best.clone()],
+        _ => list_trials(remote, study.id, Vec::new(), TrialOrder::Best, top).await?,
+    };
+    trials.retain(|trial| trial.value.is_some());
+    if as_json {
+        return output::json(&trials.iter().map(show::trial_json).collect::<Vec<_>>());
+    }
+    if trials.is_empty() {
+        println!("no result yet");
+        return Ok(());
+    }
+    println!("{}", show::trials(&trials));
+    Ok(())
+}
+
+/// The stored budget with what the person raised; `None` when nothing was given.
+fn resumed_budget(study: &Study, trials: Option<u64>, seconds: Option<f64>) -> Option<Value> {
+    if trials.is_none() && seconds.is_none() {
+        return None;
+    }
+    let mut budget = show::parsed(&study.spec_json)["budget"].clone();
+    if !budget.is_object() {
+        budget = json!({});
+    }
+    if let Some(trials) = trials {
+        budget["trials"] = trials.into();
+    }
+    if let Some(seconds) = seconds {
+        budget["seconds"] = seconds.into();
+    }
+    Some(budget)
+}
+
+async fn act(
+    remote: &Remote,
+    study: &str,
+    action: StudyAction,
+    reason: String,
+    budget: Option<Value>,
+    as_json: bool,
+) -> Result<()> {
+    let study = remote.study(study).await?;
+    let request = UpdateStudyRequest {
+        id: study.id,
+        action: action.into(),
+        reason,
+        budget_json: budget.map(|budget| budget.to_string()).unwrap_or_default(),
+        archived: None,
+        request_id: request_id(),
+    };
+    let study = remote.studies().update_study(request).await.map_err(|s| plain(&s))?.into_inner();
+    if as_json {
+        return output::json(&show::study_json(&study));
+    }
+    println!("study {} `{}` is {}", study.id, study.name, show::study_state(&study));
+    Ok(())
+}
+
+async fn archive(remote: &Remote, study: &str, archived: bool, as_json: bool) -> Result<()> {
+    let study = remote.study(study).await?;
+    let request = UpdateStudyRequest {
+        id: study.id,
+        archived: Some(archived),
+        request_id: request_id(),
+        ..UpdateStudyRequest::default()
+    };
+    let study = remote.studies().update_study(request).await.map_err(|s| plain(&s))?.into_inner();
+    if as_json {
+        return output::json(&show::study_json(&study));
+    }
+    println!("study {} `{}` is {}", study.id, study.name, if archived { "archived" } else { "listed again" });
+    Ok(())
+}
+
+async fn export(remote: &Remote, study: &str, format: ExportFormat, file: Option<&Path>) -> Result<()> {
+    let study = remote.study(study).await?;
+    let trials = list_trials(remote, study.id, Vec::new(), TrialOrder::Number, u32::MAX).await?;
+    let mut out: Box<dyn Write> = match file {
+        Some(file) => Box::new(std::io::BufWriter::new(
+            std::fs::File::create(file).with_context(|| format!("create {}", file.display()))?,
+        )),
+        None => Box::new(std::io::stdout().lock()),
+    };
+    match format {
+        ExportFormat::Json => {
+            for trial in &trials {
+                writeln!(out, "{}", show::trial_json(trial))?;
+            }
+        }
+        ExportFormat::Csv => write_csv(&mut out, &trials)?,
+    }
+    out.flush()?;
+    if let Some(file) = file {
+        eprintln!("{} trials written to {}", trials.len(), file.display());
+    }
+    Ok(())
+}
+
+fn write_csv(out: &mut dyn Write, trials: &[Trial]) -> Result<()> {
+    let mut parameters = std::collections::BTreeSet::new();
+    let mut metrics = std::collections::BTreeSet::new();
+    let points: Vec<Value> = trials.iter().map(|trial| show::parsed(&trial.point_json)).collect();
+    for (trial, point) in trials.iter().zip(&points) {
+        parameters.extend(point.as_object().into_iter().flat_map(|point| point.keys().cloned()));
+        metrics.extend(trial.metrics.keys().cloned());
+    }
+    let mut csv = csv::Writer::from_writer(out);
+    let fixed = ["number", "id", "state", "origin", "rung", "value", "seconds"];
+    csv.write_record(
+        fixed
+            .iter()
+            .map(|name| (*name).to_owned())
+            .chain(metrics.iter().map(|name| format!("metric.{name}")))
+            .chain(parameters.iter().map(|name| format!("parameter.{name}"))),
+    )?;
+    for (trial, point) in trials.iter().zip(&points) {
+        let mut row = vec![
+            trial.number.to_string(),
+            trial.id.to_string(),
+            show::trial_state(trial),
+            trial.origin.clone(),
+            trial.reached_rung.map(|rung| rung.to_string()).unwrap_or_default(),
+            trial.value.map(|value| value.to_string()).unwrap_or_default(),
+            trial.seconds.to_string(),
+        ];
+        row.extend(
+            metrics.iter().map(|name| trial.metrics.get(name).map(f64::to_string).unwrap_or_default()),
+        );
+        row.extend(parameters.iter().map(|name| match &point[name] {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }));
+        csv.write_record(&row)?;
+    }
+    csv.flush()?;
+    Ok(())
+}
+
+async fn explain(remote: &Remote, study: &str, as_json: bool) -> Result<()> {
+    let request = remote.study_request(study);
+    let document = remote.studies().explain_study(request).await.map_err(|s| plain(&s))?.into_inner();
+    let value = show::parsed(&document.json);
+    if as_json {
+        return output::json(&value);
+    }
+    print_document(&value, 0);
+    Ok(())
+}
+
+/// A JSON document as indented lines.
+fn print_document(value: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if value.is_object() || value.as_array().is_some_and(|items| !items.is_empty()) {
+                    println!("{indent}{name}:");
+                    print_document(value, depth + 1);
+                } else if !value.is_null() {
+                    println!("{indent}{name}: {}", scalar(value));
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                if let Value::Object(fields) = item {
+                    let line: Vec<String> = fields
+                        .iter()
+                        .filter(|(_, value)| !value.is_null())
+                        .map(|(name, value)| format!("{name} {}", scalar(value)))
+                        .collect();
+                    println!("{indent}- {}", line.join(", "));
+                } else {
+                    println!("{indent}- {}", scalar(item));
+                }
+            }
+        }
+        other => println!("{indent}{}", scalar(other)),
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(n) if n.is_f64() => output::number(n.as_f64().unwrap_or_default()),
+        other => other.to_string(),
+    }
+}
+
+async fn replay(remote: &Remote, study: &str, as_json: bool) -> Result<()> {
+    let request = remote.study_request(study);
+    let answer = remote.studies().replay_study(request).await.map_err(|s| plain(&s))?.into_inner();
+    if as_json {
+        output::json(
+            &json!({"plans": answer.plans, "moves": answer.moves, "differences": answer.differences}),
+        )?;
+    } else {
+        println!("{} plans with {} moves recomputed", answer.plans, answer.moves);
+        for line in &answer.differences {
+            println!("  {line}");
+        }
+        if answer.differences.is_empty() {
+            println!("no difference");
+        }
+    }
+    if answer.differences.is_empty() { Ok(()) } else { bail!("{} plans differ", answer.differences.len()) }
+}
+
+async fn watch(remote: &Remote, study: &str, as_json: bool) -> Result<()> {
+    let request = remote.study_request(study);
+    let mut changes = remote.studies().watch_study(request).await.map_err(|s| plain(&s))?.into_inner();
+    while let Some(change) = changes.message().await.map_err(|s| plain(&s))? {
+        let Some(study) = change.study else { continue };
+        if as_json {
+            let trials: Vec<Value> = change.trials.iter().map(show::trial_json).collect();
+            println!("{}", json!({"study": show::study_json(&study), "trials": trials}));
+        } else {
+            for trial in &change.trials {
+                let value =
+                    trial.value.map(|value| format!(" {}", output::number(value))).unwrap_or_default();
+                println!("trial {:>4} {:<10}{value}", trial.number, show::trial_state(trial));
+            }
+        }
+        if !matches!(show::study_state(&study).as_str(), "active" | "paused") {
+            if !as_json {
+                show_one(&study, false)?;
+            }
+            break;
+        }
+    }
+    Ok(())
+}
