@@ -4,15 +4,16 @@ use std::path::Path;
 
 use boxwood_core::{Change, Point};
 use boxwood_study::{
-    CurvePoint, Finish, FinishOutcome, LeaseKey, PlanNumber, PlanRecord, ProjectId, Report, ReportAnswer, StudyId,
-    StudyRecord, Timestamp, TokenId, TrialId, TrialRecord, WorkerName, WorkerRecord,
+    CurvePoint, Finish, FinishOutcome, LeaseKey, PlanNumber, PlanRecord, ProjectId, Report, ReportAnswer,
+    StudyId, StudyRecord, Timestamp, TokenId, TrialId, TrialRecord, WorkerName, WorkerRecord,
 };
 use tokio::sync::broadcast;
 
 use crate::{
-    AcquireRequest, Created, Durability, Enqueued, Grant, HeartbeatAnswer, MemoryStore, NewPlan, NewProject, NewStudy,
-    NewToken, Page, PlanResult, ProjectRecord, Reaped, Requested, SqlStore, Store, StoreError, StoreNotice, StoreResult,
-    StudyFilter, StudyPatch, StudyRows, TokenRecord, TrialFilter, TrialRows, WorkerHello,
+    AcquireRequest, Created, Durability, Enqueued, Grant, HeartbeatAnswer, MemoryStore, NewPlan, NewProject,
+    NewStudy, NewToken, Page, PlanResult, ProjectRecord, Reaped, Requested, SqlStore, Store, StoreError,
+    StoreNotice, StoreResult, StudyFilter, StudyPatch, StudyRows, TokenRecord, TrialFilter, TrialRows,
+    WorkerHello,
 };
 
 /// A store of any engine.
@@ -42,7 +43,9 @@ pub async fn connect(url: &str) -> StoreResult<AnyStore> {
             "synchronous=normal" => Durability::Normal,
             other => {
                 return Err(StoreError::Backend {
-                    reason: format!("`{other}` is not an option of a SQLite URL; known is synchronous=full|normal"),
+                    reason: format!(
+                        "`{other}` is not an option of a SQLite URL; known is synchronous=full|normal"
+                    ),
                 });
             }
         };
@@ -56,7 +59,9 @@ pub async fn connect(url: &str) -> StoreResult<AnyStore> {
     }
     let scheme = url.split(':').next().unwrap_or_default();
     Err(StoreError::Backend {
-        reason: format!("`{scheme}` is not a known kind of store; use memory:, sqlite:PATH or postgres://..."),
+        reason: format!(
+            "`{scheme}` is not a known kind of store; use memory:, sqlite:PATH or postgres://..."
+        ),
     })
 }
 

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 /// Set to `1` where tests must not be skipped for want of PostgreSQL.
 pub const REQUIRE: &str = "BOXWOOD_REQUIRE_POSTGRES";
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A SQLite database in a folder that goes away with this value.
 #[derive(Debug)]
@@ -168,7 +168,8 @@ fn start(binaries: &Path) -> Result<Server, String> {
         .database("postgres")
         .disable_statement_logging();
     let begun = std::time::Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() || !data.join("postmaster.pid").exists() {
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() || !data.join("postmaster.pid").exists()
+    {
         if begun.elapsed() > START_PATIENCE {
             return Err("postgres does not answer".into());
         }

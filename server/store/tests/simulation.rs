@@ -107,6 +107,20 @@ struct World {
     followers: Vec<Follower>,
     points: u32,
     requests: u32,
+    seen: Seen,
+}
+
+/// How often the cases that matter came up.
+#[derive(Debug, Default)]
+struct Seen {
+    late_accepted: u32,
+    superseded: u32,
+    repeated: u32,
+    stale_reports: u32,
+    repeated_reports: u32,
+    lost_heartbeats: u32,
+    reaped: u32,
+    retried: u32,
 }
 
 /// What a trial measures is a function of the trial and the step, so equal steps never conflict.
@@ -164,6 +178,7 @@ impl World {
             followers: vec![Follower::default(), Follower::default()],
             points: 0,
             requests: 0,
+            seen: Seen::default(),
         }
     }
 
@@ -177,12 +192,12 @@ impl World {
 
     async fn operate(&mut self) {
         match self.rng.random_range(0..1000) {
-            0..70 => self.plan().await,
-            70..90 => self.enqueue().await,
-            90..290 => self.acquire().await,
-            290..930 => self.deliver().await,
-            930..940 => self.crash(),
-            940..950 => self.reap().await,
+            0..60 => self.plan().await,
+            60..75 => self.enqueue().await,
+            75..155 => self.acquire().await,
+            155..940 => self.deliver().await,
+            940..945 => self.crash(),
+            945..950 => self.reap().await,
             950..965 => self.cancel().await,
             965..985 => self.retry().await,
             985..990 => self.not_a_number().await,
@@ -198,9 +213,10 @@ impl World {
             self.points += 1;
             moves.push(start(f64::from(self.points) / 64.0, self.rng.random_range(0..2)));
         }
-        let paused = self.models.iter().filter(|(trial, model)| {
-            trial.study() == id && model.state == TrialState::Paused
-        });
+        let paused = self
+            .models
+            .iter()
+            .filter(|(trial, model)| trial.study() == id && model.state == TrialState::Paused);
         let paused: Vec<_> = paused.map(|(trial, model)| (*trial, model.reached.unwrap())).collect();
         for (trial, reached) in paused {
             if self.rng.random_bool(0.3) {
@@ -291,7 +307,10 @@ impl World {
                 match answer {
                     HeartbeatAnswer::Held { command: LeaseCommand::Continue, .. } => assert!(current),
                     HeartbeatAnswer::Held { .. } => assert!(cancelled),
-                    HeartbeatAnswer::Lost { .. } => assert!(!current),
+                    HeartbeatAnswer::Lost { .. } => {
+                        assert!(!current);
+                        self.seen.lost_heartbeats += 1;
+                    }
                 }
                 self.memory.heartbeat(hello(&worker), vec![key]).await.unwrap();
             }
@@ -309,9 +328,13 @@ impl World {
             Ok(answer) => {
                 assert!(known.is_none_or(|(_, change)| *change == answer.change));
                 assert!(known.is_some() || current);
+                self.seen.repeated_reports += u32::from(known.is_some());
                 self.reports.insert((key, report.step), (report, answer.change));
             }
-            Err(_) => assert!(known.is_none() && !current),
+            Err(_) => {
+                assert!(known.is_none() && !current);
+                self.seen.stale_reports += 1;
+            }
         }
     }
 
@@ -319,11 +342,17 @@ impl World {
         let model = self.models.get_mut(&key.trial).unwrap();
         let outcome = store.finish(key, finish.clone()).await.unwrap();
         assert_eq!(outcome, self.memory.finish(key, finish.clone()).await.unwrap(), "{key:?} {finish:?}");
+        let late = model.state != TrialState::Leased || model.epoch != key.epoch.0;
         match model.finish(key.epoch.0, &finish) {
-            None => assert_eq!(outcome, model.last.as_ref().unwrap().2, "an equal repeat"),
+            None => {
+                assert_eq!(outcome, model.last.as_ref().unwrap().2, "an equal repeat");
+                self.seen.repeated += 1;
+            }
             Some((state, accepted)) => {
                 assert_eq!((outcome.state, outcome.accepted), (state, accepted), "{key:?} {finish:?}");
+                self.seen.superseded += u32::from(!accepted);
                 if accepted {
+                    self.seen.late_accepted += u32::from(late);
                     model.last = Some((key.epoch.0, finish.clone(), outcome.clone()));
                     if let Some(result) = finish.result {
                         let slot = self.reports.entry((key, result.step));
@@ -349,15 +378,17 @@ impl World {
             .filter(|(trial, model)| trial.study() == self.studies[0] && model.state == TrialState::Leased)
             .map(|(trial, _)| *trial)
             .collect();
-        let reaped: BTreeSet<TrialId> = self.store().reap(10_000).await.unwrap().requeued.into_iter().collect();
+        let reaped: BTreeSet<TrialId> =
+            self.store().reap(10_000).await.unwrap().requeued.into_iter().collect();
         assert_eq!(reaped, expected);
         // The clocks of the two stores differ by little, the ends of the leases by no more.
-        let memory: BTreeSet<TrialId> = self.memory.reap(10_000).await.unwrap().requeued.into_iter().collect();
+        let memory: BTreeSet<TrialId> =
+            self.memory.reap(10_000).await.unwrap().requeued.into_iter().collect();
         assert_eq!(memory, expected);
+        self.seen.reaped += reaped.len() as u32;
         for trial in reaped {
             self.models.get_mut(&trial).unwrap().state = TrialState::Queued;
         }
-        // Different orders of renewal may have put the changes of the reaped trials in another order; both have as many.
     }
 
     async fn cancel(&mut self) {
@@ -381,7 +412,8 @@ impl World {
             return;
         }
         let failed = self.models.iter().find(|(_, model)| model.state == TrialState::Failed);
-        let trial = failed.map_or_else(|| trials[self.rng.random_range(0..trials.len())], |(trial, _)| *trial);
+        let trial =
+            failed.map_or_else(|| trials[self.rng.random_range(0..trials.len())], |(trial, _)| *trial);
         let answer = self.store().retry_trial(trial).await;
         let model = self.models.get_mut(&trial).unwrap();
         if model.state == TrialState::Failed {
@@ -390,6 +422,7 @@ impl World {
             model.state = TrialState::Queued;
             model.failed = 0;
             model.memory = 0;
+            self.seen.retried += 1;
         } else {
             refusal(answer);
         }
@@ -426,9 +459,10 @@ impl World {
                 }
             }
             self.reap().await;
-            let open = self.models.values().filter(|model| {
-                matches!(model.state, TrialState::Queued | TrialState::Leased)
-            });
+            let open = self
+                .models
+                .values()
+                .filter(|model| matches!(model.state, TrialState::Queued | TrialState::Leased));
             if open.count() == 0 {
                 break;
             }
@@ -447,7 +481,10 @@ impl World {
             assert!(model.counted.windows(2).all(|pair| pair[0] < pair[1]), "no rung counts twice");
             let record = suite::record(&store, *trial).await;
             assert_eq!((record.state, record.epoch.0), (model.state, model.epoch));
-            assert_eq!(record.reached.map(|rung| rung.0 as usize).max(model.reached), record.reached.map(|r| r.0 as usize));
+            assert_eq!(
+                record.reached.map(|rung| rung.0 as usize).max(model.reached),
+                record.reached.map(|r| r.0 as usize)
+            );
             assert!(record.lease.is_none() && record.value.is_none_or(f64::is_finite));
         }
     }
@@ -496,14 +533,20 @@ async fn simulate(database: Option<Database>) {
     world.check().await;
     let finished = world.models.values().filter(|model| model.state.is_finished()).count();
     eprintln!("{} trials, {finished} finished, {} reports", world.models.len(), world.reports.len());
-    assert!(world.models.len() as u64 > operations / 50, "the simulation did something");
+    eprintln!("{:?}", world.seen);
+    if operations >= 10_000 {
+        let Seen { late_accepted, superseded, repeated, stale_reports, repeated_reports, .. } = world.seen;
+        let Seen { lost_heartbeats, reaped, retried, .. } = world.seen;
+        let cases = [late_accepted, superseded, repeated, stale_reports, repeated_reports];
+        assert!(cases.into_iter().chain([lost_heartbeats, reaped, retried]).all(|case| case > 0));
+    }
     database.store.close().await;
     database.other.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_keeps_the_invariants() {
-    simulate(suite::sqlite().await).await;
+    simulate(suite::sqlite_with("normal").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,8 +29,8 @@ const FIELDS: [&str; 19] = [
     "priority",
 ];
 
-fn error(field: impl Into<String>, reason: impl ToString) -> SpecError {
-    SpecError::Field { field: field.into(), reason: reason.to_string() }
+fn error(field: impl Into<String>, reason: impl Into<String>) -> SpecError {
+    SpecError::Field { field: field.into(), reason: reason.into() }
 }
 
 impl StudySpec {
@@ -76,12 +76,12 @@ impl StudySpec {
         one::<u64>(&fields, "seed")?;
         one::<String>(&fields, "name")?;
         one::<f64>(&fields, "lease_seconds")?;
-        serde_json::from_value(Json::Object(fields)).map_err(|e| error("study", e))
+        serde_json::from_value(Json::Object(fields)).map_err(|e| error("study", e.to_string()))
     }
 }
 
 fn parse<T: DeserializeOwned>(path: &str, value: &Json) -> Result<(), SpecError> {
-    T::deserialize(value).map(drop).map_err(|e| error(path, e))
+    T::deserialize(value).map(drop).map_err(|e| error(path, e.to_string()))
 }
 
 fn one<T: DeserializeOwned>(fields: &Map<String, Json>, name: &str) -> Result<(), SpecError> {

@@ -79,7 +79,7 @@ fn errors_name_the_field() {
         ("lease_seconds", |j| j["lease_seconds"] = 0.001.into()),
         ("lease_seconds", |j| j["lease_seconds"] = 100_000.into()),
         ("failure_limit.share", |j| {
-            j["failure_limit"] = serde_json::json!({"after_trials": 5, "share": 0.0})
+            j["failure_limit"] = serde_json::json!({"after_trials": 5, "share": 0.0});
         }),
         ("duplicates.replicate", |j| j["duplicates"] = serde_json::json!({"replicate": 0})),
         ("initial_points[0]", |j| j["initial_points"][0]["rate"] = 7.into()),

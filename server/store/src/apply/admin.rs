@@ -10,18 +10,18 @@ const SEEN_SECONDS: f64 = 5.0;
 /// A worker that was away for so long is a new process under an old name: it is not draining any more.
 const AWAY_SECONDS: f64 = 120.0;
 
-pub(super) fn create_project(tables: &mut Tables, new: &NewProject) -> StoreResult<ProjectRecord> {
+pub(super) fn create_project(tables: &mut Tables, new: &NewProject) -> ProjectRecord {
     if let Some(found) = tables.projects.values().find(|project| project.name == new.name) {
-        return Ok(found.clone());
+        return found.clone();
     }
     let id = ProjectId(tables.fresh.projects.pop().expect("an id was taken for every new project"));
     let record = ProjectRecord { id, name: new.name.clone() };
     tables.projects.insert(id, record.clone());
     tables.written.new_projects.insert(id);
-    Ok(record)
+    record
 }
 
-pub(super) fn create_token(tables: &mut Tables, new: &NewToken) -> StoreResult<TokenRecord> {
+pub(super) fn create_token(tables: &mut Tables, new: &NewToken) -> TokenRecord {
     let id = TokenId(tables.fresh.tokens.pop().expect("an id was taken for every new token"));
     let record = TokenRecord {
         id,
@@ -34,7 +34,7 @@ pub(super) fn create_token(tables: &mut Tables, new: &NewToken) -> StoreResult<T
     };
     tables.tokens.insert(id, TokenRow { record: record.clone(), hash: new.hash.clone(), revoked: false });
     tables.written.tokens.insert(id);
-    Ok(record)
+    record
 }
 
 pub(super) fn revoke_token(tables: &mut Tables, id: TokenId) -> StoreResult<()> {

@@ -19,8 +19,8 @@ use crate::{AcquireRequest, NewStudy, StoreError, StoreResult, StudyPatch};
 /// Applies one operation.
 pub(crate) fn apply(tables: &mut Tables, operation: &Operation) -> StoreResult<Answer> {
     match operation {
-        Operation::CreateProject(new) => admin::create_project(tables, new).map(Answer::Project),
-        Operation::CreateToken(new) => admin::create_token(tables, new).map(Answer::Token),
+        Operation::CreateProject(new) => Ok(Answer::Project(admin::create_project(tables, new))),
+        Operation::CreateToken(new) => Ok(Answer::Token(admin::create_token(tables, new))),
         Operation::RevokeToken(id) => admin::revoke_token(tables, *id).map(|()| Answer::Done),
         Operation::CreateStudy(new) => {
             study::create_study(tables, new).map(|created| Answer::Created(Box::new(created)))

@@ -26,13 +26,12 @@ fn admit(tables: &Tables, study: StudyId, hash: &str, more: u32) -> StoreResult<
     let refused = || Err(Refusal::DuplicatePoint { number });
     Ok(match tables.study(study)?.spec.duplicates {
         _ if same.is_empty() && more == 0 => Ok(Admission::Run),
-        DuplicatePolicy::Forbid => refused(),
         DuplicatePolicy::Reuse => {
             let done = same.iter().find(|row| row.record.state == TrialState::Completed);
             done.map_or_else(refused, |row| Ok(Admission::Copy(row.record.id)))
         }
         DuplicatePolicy::Replicate(most) if same.len() as u32 + more < most => Ok(Admission::Run),
-        DuplicatePolicy::Replicate(_) => refused(),
+        DuplicatePolicy::Forbid | DuplicatePolicy::Replicate(_) => refused(),
     })
 }
 

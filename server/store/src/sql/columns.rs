@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use boxwood_core::{Change, Metrics, Origin, Rung};
 use boxwood_study::{
-    Budget, CheckedStudy, CurvePoint, LeaseEpoch, LeaseRecord, PlanNumber, PlanRecord, ProjectId, Report, StudyId,
-    StudyRecord, StudyState, StudySpec, Timestamp, TokenId, TrialId, TrialRecord, TrialRow, TrialState, WorkerName,
-    WorkerRecord, WorkerRow,
+    Budget, CheckedStudy, CurvePoint, LeaseEpoch, LeaseRecord, PlanNumber, PlanRecord, ProjectId, Report,
+    StudyId, StudyRecord, StudySpec, StudyState, Timestamp, TokenId, TrialId, TrialRecord, TrialRow,
+    TrialState, WorkerName, WorkerRecord, WorkerRow,
 };
 use serde::Serialize;
 
@@ -17,28 +17,105 @@ use crate::{Role, StoreResult, TokenRecord};
 
 /// Columns of `studies` that a row is read from; the specification is read once and kept.
 pub(crate) const STUDY: [&str; 26] = [
-    "id", "project_id", "name", "spec_hash", "budget", "max_open_leases", "state", "state_reason", "archived", "change",
-    "plan", "plan_end", "plan_change", "queued", "leased", "paused", "completed", "pruned", "infeasible", "failed",
-    "cancelled", "trials", "resource_used", "created_at", "budget_from", "finished_at",
+    "id",
+    "project_id",
+    "name",
+    "spec_hash",
+    "budget",
+    "max_open_leases",
+    "state",
+    "state_reason",
+    "archived",
+    "change",
+    "plan",
+    "plan_end",
+    "plan_change",
+    "queued",
+    "leased",
+    "paused",
+    "completed",
+    "pruned",
+    "infeasible",
+    "failed",
+    "cancelled",
+    "trials",
+    "resource_used",
+    "created_at",
+    "budget_from",
+    "finished_at",
 ];
 pub(crate) const TRIAL: [&str; 32] = [
-    "id", "study_id", "number", "state", "queue_rank", "point", "point_hash", "origin", "provenance", "target", "reached",
-    "epoch", "lease_worker", "lease_granted_at", "lease_expires_at", "failed_attempts", "lost_leases", "memory_failures",
-    "checkpoint", "checkpoint_step", "metrics", "value", "seconds", "reason", "stop_requested", "created_change",
-    "updated_change", "created_at", "started_at", "finished_at", "finish", "history",
+    "id",
+    "study_id",
+    "number",
+    "state",
+    "queue_rank",
+    "point",
+    "point_hash",
+    "origin",
+    "provenance",
+    "target",
+    "reached",
+    "epoch",
+    "lease_worker",
+    "lease_granted_at",
+    "lease_expires_at",
+    "failed_attempts",
+    "lost_leases",
+    "memory_failures",
+    "checkpoint",
+    "checkpoint_step",
+    "metrics",
+    "value",
+    "seconds",
+    "reason",
+    "stop_requested",
+    "created_change",
+    "updated_change",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "finish",
+    "history",
 ];
 /// Columns of a trial that never change.
 pub(crate) const TRIAL_FIXED: [&str; 9] = [
-    "id", "study_id", "number", "point", "point_hash", "origin", "provenance", "created_change", "created_at",
+    "id",
+    "study_id",
+    "number",
+    "point",
+    "point_hash",
+    "origin",
+    "provenance",
+    "created_change",
+    "created_at",
 ];
 pub(crate) const REPORT: [&str; 8] =
     ["trial_id", "epoch", "step", "study_id", "metrics", "seconds", "change", "at"];
 pub(crate) const PLAN: [&str; 10] = [
-    "study_id", "number", "change", "want", "starts_left", "moves", "plan_end", "diagnostics", "seconds", "at",
+    "study_id",
+    "number",
+    "change",
+    "want",
+    "starts_left",
+    "moves",
+    "plan_end",
+    "diagnostics",
+    "seconds",
+    "at",
 ];
 pub(crate) const WORKER: [&str; 11] = [
-    "project_id", "name", "slots", "labels", "programs", "crashes", "crash_trial", "crash_several",
-    "quarantined_until", "draining", "seen_at",
+    "project_id",
+    "name",
+    "slots",
+    "labels",
+    "programs",
+    "crashes",
+    "crash_trial",
+    "crash_several",
+    "quarantined_until",
+    "draining",
+    "seen_at",
 ];
 pub(crate) const TOKEN: [&str; 9] =
     ["id", "hash", "prefix", "name", "project_id", "role", "created_at", "expires_at", "revoked"];
@@ -350,8 +427,12 @@ pub(crate) fn worker_arguments(row: &WorkerRow) -> Vec<Arg> {
     ]
 }
 
-const ROLES: [(Role, &str); 4] =
-    [(Role::Viewer, "viewer"), (Role::Worker, "worker"), (Role::Operator, "operator"), (Role::Admin, "admin")];
+const ROLES: [(Role, &str); 4] = [
+    (Role::Viewer, "viewer"),
+    (Role::Worker, "worker"),
+    (Role::Operator, "operator"),
+    (Role::Admin, "admin"),
+];
 
 pub(crate) fn token(row: &mut Row) -> StoreResult<TokenRow> {
     let id = TokenId(row.integer()?);
@@ -364,7 +445,11 @@ pub(crate) fn token(row: &mut Row) -> StoreResult<TokenRow> {
     let created_at = Timestamp(row.integer()?);
     let expires_at = row.optional_integer()?.map(Timestamp);
     let revoked = row.flag()?;
-    Ok(TokenRow { record: TokenRecord { id, prefix, name, project, role, created_at, expires_at }, hash, revoked })
+    Ok(TokenRow {
+        record: TokenRecord { id, prefix, name, project, role, created_at, expires_at },
+        hash,
+        revoked,
+    })
 }
 
 pub(crate) fn token_arguments(row: &TokenRow) -> Vec<Arg> {

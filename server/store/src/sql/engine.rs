@@ -10,7 +10,9 @@ use std::time::Duration;
 use boxwood_study::StudyId;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, SqlSafeStr};
 use tokio::sync::broadcast;
 
@@ -98,16 +100,16 @@ impl Engine {
         let options: PgConnectOptions = url
             .parse()
             .map_err(|_| StoreError::Backend { reason: "the PostgreSQL URL cannot be read".into() })?;
-        let options =
-            options.statement_cache_capacity(STATEMENTS).application_name("boxwood").disable_statement_logging();
+        let options = options
+            .statement_cache_capacity(STATEMENTS)
+            .application_name("boxwood")
+            .disable_statement_logging();
         let place = format!("{}:{}", options.get_host(), options.get_port());
         let unreachable = |why: String| StoreError::Backend {
             reason: format!("cannot reach PostgreSQL at {place}: {why}"),
         };
         let first = tokio::time::timeout(FIRST_PATIENCE, options.connect()).await;
-        first
-            .map_err(|_| unreachable("no answer".into()))?
-            .map_err(|error| unreachable(brief(&error)))?;
+        first.map_err(|_| unreachable("no answer".into()))?.map_err(|error| unreachable(brief(&error)))?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(PATIENCE)
@@ -117,10 +119,10 @@ impl Engine {
     }
 
     fn new(pools: Pools) -> Self {
+        static OPENED: AtomicU64 = AtomicU64::new(0);
         let nanoseconds = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
-        static OPENED: AtomicU64 = AtomicU64::new(0);
         let count = OPENED.fetch_add(1, Ordering::Relaxed);
         Self {
             pools,
@@ -214,8 +216,7 @@ pub(crate) fn clock(postgres: bool) -> &'static str {
 }
 
 fn migrator(initial: &'static str) -> Migrator {
-    let initial =
-        Migration::new(1, "initial".into(), MigrationType::Simple, initial.into_sql_str(), false);
+    let initial = Migration::new(1, "initial".into(), MigrationType::Simple, initial.into_sql_str(), false);
     Migrator::with_migrations(vec![initial])
 }
 
@@ -240,9 +241,7 @@ fn lock_file(path: &Path) -> StoreResult<File> {
             "another server has the SQLite database {} open; one file serves one server, several servers need PostgreSQL",
             path.display()
         ))),
-        Err(TryLockError::Error(error)) => {
-            Err(refused(format!("cannot lock {}: {error}", path.display())))
-        }
+        Err(TryLockError::Error(error)) => Err(refused(format!("cannot lock {}: {error}", path.display()))),
     }
 }
 
@@ -280,6 +279,7 @@ pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
 }
 
 /// The driver's text goes to the log; the caller learns what to do.
+#[allow(clippy::needless_pass_by_value)] // It is handed to `map_err`.
 pub(crate) fn failed(error: sqlx::Error) -> StoreError {
     if is_transient(&error) || is_conflict(&error) {
         tracing::warn!(%error, "use the database");

@@ -26,7 +26,8 @@ pub(crate) async fn flush(engine: &Engine, link: &mut Link, tables: &Tables) -> 
     let projects = projects.map(|project| vec![project.id.0.into(), project.name.as_str().into()]).collect();
     insert(link, "projects", &["id", "name"], "", projects).await?;
     let tokens = written.tokens.iter().filter_map(|id| tables.tokens.get(id)).map(token_arguments).collect();
-    insert(link, "tokens", &TOKEN, "ON CONFLICT (id) DO UPDATE SET revoked = excluded.revoked", tokens).await?;
+    insert(link, "tokens", &TOKEN, "ON CONFLICT (id) DO UPDATE SET revoked = excluded.revoked", tokens)
+        .await?;
     studies(link, tables).await?;
     trials(link, tables).await?;
     let reports = written.reports.iter().filter_map(|key| tables.reports.get(key));
@@ -40,7 +41,8 @@ pub(crate) async fn flush(engine: &Engine, link: &mut Link, tables: &Tables) -> 
     insert(link, "promotions", &["trial_id", "rung", "plan"], "", promotions).await?;
     let workers = written.workers.iter().filter_map(|key| tables.workers.get(key));
     let workers = workers.map(worker_arguments).collect();
-    insert(link, "workers", &WORKER, &upsert("project_id, name", &WORKER, &["project_id", "name"]), workers).await?;
+    insert(link, "workers", &WORKER, &upsert("project_id, name", &WORKER, &["project_id", "name"]), workers)
+        .await?;
     requests(link, tables).await?;
     notify(engine, link, tables).await
 }
@@ -81,8 +83,7 @@ async fn studies(link: &mut Link, tables: &Tables) -> Result<(), sqlx::Error> {
     }
     for id in written.studies.difference(&written.new_studies) {
         let Ok(study) = tables.study(*id) else { continue };
-        let (names, mut arguments): (Vec<&str>, Vec<Arg>) =
-            columns::study_changes(study).into_iter().unzip();
+        let (names, mut arguments): (Vec<&str>, Vec<Arg>) = columns::study_changes(study).into_iter().unzip();
         let set: Vec<String> =
             names.iter().enumerate().map(|(i, name)| format!("{name} = ${}", i + 1)).collect();
         let text = format!("UPDATE studies SET {} WHERE id = ${}", set.join(", "), names.len() + 1);
@@ -95,7 +96,8 @@ async fn studies(link: &mut Link, tables: &Tables) -> Result<(), sqlx::Error> {
 async fn trials(link: &mut Link, tables: &Tables) -> Result<(), sqlx::Error> {
     let written = &tables.written;
     let rows = written.trials.iter().filter_map(|id| tables.trial(*id).ok());
-    insert(link, "trials", &TRIAL, &upsert("id", &TRIAL, &TRIAL_FIXED), rows.map(trial_arguments).collect()).await?;
+    insert(link, "trials", &TRIAL, &upsert("id", &TRIAL, &TRIAL_FIXED), rows.map(trial_arguments).collect())
+        .await?;
     let mut ends: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for id in written.renewed.difference(&written.trials) {
         if let Some(lease) = tables.trial(*id).ok().and_then(|row| row.record.lease.as_ref()) {

@@ -9,7 +9,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{
-    Arguments, AssertSqlSafe, Column, Decode, PgConnection, Row as _, SqliteConnection, Transaction, TypeInfo, ValueRef,
+    Arguments, AssertSqlSafe, Column, Decode, PgConnection, Row as _, SqliteConnection, Transaction,
+    TypeInfo, ValueRef,
 };
 
 use crate::{StoreError, StoreResult};

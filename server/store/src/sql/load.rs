@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use boxwood_core::Move;
-use boxwood_study::{DuplicatePolicy, LeaseEpoch, ProjectId, StudyEvent, StudyId, Timestamp, TrialId, WorkerName};
+use boxwood_study::{
+    DuplicatePolicy, LeaseEpoch, ProjectId, StudyEvent, StudyId, Timestamp, TrialId, WorkerName,
+};
 
 use super::columns::{self, PLAN, REPORT, STUDY, TOKEN, TRIAL, WORKER};
 use super::engine::{Engine, clock, failed};
@@ -343,7 +345,9 @@ impl Needs {
             padded.resize(chunk.len().next_power_of_two(), chunk[chunk.len() - 1]);
             let arguments = padded
                 .iter()
-                .flat_map(|(trial, LeaseEpoch(epoch), step)| [trial.0, *epoch as i64, *step as i64].map(Arg::from))
+                .flat_map(|(trial, LeaseEpoch(epoch), step)| {
+                    [trial.0, *epoch as i64, *step as i64].map(Arg::from)
+                })
                 .collect();
             let text = format!(
                 "SELECT DISTINCT {columns} FROM (VALUES {}) AS k JOIN reports r \
@@ -454,7 +458,9 @@ async fn by_pairs(
 pub(crate) async fn projects(link: &mut Link) -> StoreResult<Vec<ProjectRecord>> {
     let text = "SELECT id, name FROM projects ORDER BY name";
     let mut rows = link.fetch("project", text.into(), Vec::new()).await.map_err(failed)?;
-    rows.iter_mut().map(|row| Ok(ProjectRecord { id: ProjectId(row.integer()?), name: row.text()? })).collect()
+    rows.iter_mut()
+        .map(|row| Ok(ProjectRecord { id: ProjectId(row.integer()?), name: row.text()? }))
+        .collect()
 }
 
 /// New ids of a table, the smallest last. On SQLite the one writer may count on; on PostgreSQL a sequence is shared.
@@ -482,8 +488,7 @@ async fn fresh(link: &mut Link, table: &str, count: usize) -> StoreResult<Vec<i6
 
 async fn load_specs(engine: &Engine, link: &mut Link, needs: &Needs, tables: &mut Tables) -> StoreResult<()> {
     let all: Vec<StudyId> = needs.studies.union(&needs.specs).copied().collect();
-    let missing: Vec<i64> =
-        all.iter().filter(|id| engine.founding(**id).is_none()).map(|id| id.0).collect();
+    let missing: Vec<i64> = all.iter().filter(|id| engine.founding(**id).is_none()).map(|id| id.0).collect();
     read_foundings(engine, link, &missing).await?;
     for id in all {
         if let Some(founding) = engine.founding(id) {

@@ -19,8 +19,8 @@ use std::sync::atomic::Ordering;
 
 use boxwood_core::{Change, Point};
 use boxwood_study::{
-    CurvePoint, Finish, FinishOutcome, LeaseKey, PlanNumber, PlanRecord, ProjectId, Report, ReportAnswer, StudyId,
-    StudyRecord, Timestamp, TokenId, TrialId, TrialRecord, WorkerName, WorkerRecord,
+    CurvePoint, Finish, FinishOutcome, LeaseKey, PlanNumber, PlanRecord, ProjectId, Report, ReportAnswer,
+    StudyId, StudyRecord, Timestamp, TokenId, TrialId, TrialRecord, WorkerName, WorkerRecord,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -28,9 +28,9 @@ pub use engine::Durability;
 
 use crate::operation::{Answer, Operation, take};
 use crate::{
-    AcquireRequest, Created, Enqueued, Grant, HeartbeatAnswer, NewPlan, NewProject, NewStudy, NewToken, Page, PlanResult,
-    ProjectRecord, Reaped, Requested, Store, StoreError, StoreNotice, StoreResult, StudyFilter, StudyPatch, StudyRows,
-    TokenRecord, TrialFilter, TrialRows, WorkerHello,
+    AcquireRequest, Created, Enqueued, Grant, HeartbeatAnswer, NewPlan, NewProject, NewStudy, NewToken, Page,
+    PlanResult, ProjectRecord, Reaped, Requested, Store, StoreError, StoreNotice, StoreResult, StudyFilter,
+    StudyPatch, StudyRows, TokenRecord, TrialFilter, TrialRows, WorkerHello,
 };
 use engine::{Engine, Pools};
 use writer::{Job, write_loop};

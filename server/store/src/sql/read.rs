@@ -2,7 +2,8 @@
 
 use boxwood_core::{Change, Goal};
 use boxwood_study::{
-    CurvePoint, PlanNumber, PlanRecord, ProjectId, StudyId, StudyRecord, Timestamp, TrialId, TrialRecord, WorkerRecord,
+    CurvePoint, PlanNumber, PlanRecord, ProjectId, StudyId, StudyRecord, Timestamp, TrialId, TrialRecord,
+    WorkerRecord,
 };
 
 use super::columns::{self, REPORT, STUDY, TOKEN, TRIAL, WORKER};
@@ -121,8 +122,7 @@ pub(super) async fn rows_since(engine: &Engine, id: StudyId, since: Change) -> S
     let study = study(engine, &mut link, id).await?;
     // Change 0 asks for everything; every row has a change of at least 1.
     let arguments = || vec![id.0.into(), (since.0 as i64).into()];
-    let text =
-        format!("SELECT {} FROM trials WHERE study_id = $1 AND updated_change > $2", TRIAL.join(", "));
+    let text = format!("SELECT {} FROM trials WHERE study_id = $1 AND updated_change > $2", TRIAL.join(", "));
     let mut rows = link.fetch("trial", text, arguments()).await.map_err(failed)?;
     let trials = rows.iter_mut().map(columns::trial).collect::<StoreResult<_>>()?;
     let text = format!("SELECT {} FROM reports WHERE study_id = $1 AND change > $2", REPORT.join(", "));

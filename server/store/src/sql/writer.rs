@@ -74,7 +74,11 @@ async fn run_group(engine: &Arc<Engine>, operations: Vec<Operation>) -> Vec<Stor
     }
 }
 
-async fn run_alone(engine: &Arc<Engine>, operations: &Arc<Vec<Operation>>, index: usize) -> StoreResult<Answer> {
+async fn run_alone(
+    engine: &Arc<Engine>,
+    operations: &Arc<Vec<Operation>>,
+    index: usize,
+) -> StoreResult<Answer> {
     let mut left = ATTEMPTS;
     loop {
         left -= 1;
@@ -87,9 +91,9 @@ async fn run_alone(engine: &Arc<Engine>, operations: &Arc<Vec<Operation>>, index
             }
             Err(Failure::Statement(error)) => Err(failed(error)),
             Err(Failure::Answer(error)) => Err(error),
-            Err(Failure::Panic) => {
-                Err(StoreError::Backend { reason: "the server failed on this request; its log says why".into() })
-            }
+            Err(Failure::Panic) => Err(StoreError::Backend {
+                reason: "the server failed on this request; its log says why".into(),
+            }),
         };
     }
 }

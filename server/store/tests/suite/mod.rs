@@ -1,5 +1,12 @@
 //! The conformance suite of stores, and what tests share.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::wildcard_imports, clippy::missing_panics_doc, missing_docs)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::wildcard_imports,
+    clippy::missing_panics_doc,
+    missing_docs
+)]
 
 pub mod data;
 pub mod lists;
@@ -13,11 +20,12 @@ use std::collections::BTreeMap;
 use boxwood_core::{Diagnostics, Metrics, Move, PlanEnd, Point, Provenance, Rung, Value};
 use boxwood_store::testing::{self, SqliteFolder};
 use boxwood_store::{
-    AcquireRequest, AnyStore, Grant, NewPlan, NewStudy, PlanResult, Requested, Store, StoreError, WorkerHello, connect,
+    AcquireRequest, AnyStore, Grant, NewPlan, NewStudy, PlanResult, Requested, Store, StoreError,
+    WorkerHello, connect,
 };
 use boxwood_study::{
-    Ending, EndingKind, Finish, FinishOutcome, LeaseKey, PlanNumber, ProjectId, Refusal, Report, StudyId, StudyRecord,
-    StudySpec, TrialId, TrialRecord, WorkerName,
+    Ending, EndingKind, Finish, FinishOutcome, LeaseKey, PlanNumber, ProjectId, Refusal, Report, StudyId,
+    StudyRecord, StudySpec, TrialId, TrialRecord, WorkerName,
 };
 use serde_json::json;
 
@@ -38,8 +46,12 @@ pub async fn memory() -> Option<Database> {
 }
 
 pub async fn sqlite() -> Option<Database> {
+    sqlite_with("full").await
+}
+
+pub async fn sqlite_with(synchronous: &str) -> Option<Database> {
     let folder = SqliteFolder::new();
-    let store = connect(&folder.url()).await.unwrap();
+    let store = connect(&format!("{}?synchronous={synchronous}", folder.url())).await.unwrap();
     store.migrate().await.unwrap();
     store.migrate().await.unwrap();
     Some(Database { other: store.clone(), store, folder: Some(folder) })
@@ -124,7 +136,11 @@ pub fn plan(study: &StudyRecord, moves: Vec<(Move, Option<String>)>) -> NewPlan 
 }
 
 /// Commits the next plan of a study.
-pub async fn commit(store: &AnyStore, study: StudyId, moves: Vec<(Move, Option<String>)>) -> Vec<TrialRecord> {
+pub async fn commit(
+    store: &AnyStore,
+    study: StudyId,
+    moves: Vec<(Move, Option<String>)>,
+) -> Vec<TrialRecord> {
     let study = store.study(study).await.unwrap();
     match store.commit_plan(plan(&study, moves)).await.unwrap() {
         PlanResult::Committed(trials) => trials,

@@ -13,12 +13,16 @@ pub async fn plans_are_committed_in_order(db: &Database) {
     let PlanResult::Committed(trials) = db.store.commit_plan(first.clone()).await.unwrap() else {
         panic!("a conflict")
     };
-    assert_eq!(trials.iter().map(|t| (t.number, t.target, t.state)).collect::<Vec<_>>(), [
-        (1, Rung(0), TrialState::Queued),
-        (2, Rung(1), TrialState::Queued)
-    ]);
+    assert_eq!(
+        trials.iter().map(|t| (t.number, t.target, t.state)).collect::<Vec<_>>(),
+        [(1, Rung(0), TrialState::Queued), (2, Rung(1), TrialState::Queued)]
+    );
     assert_eq!(trials[0].id, TrialId::of(study.id, 1));
-    assert_eq!(db.other.commit_plan(first.clone()).await.unwrap(), PlanResult::Conflict, "the number is taken");
+    assert_eq!(
+        db.other.commit_plan(first.clone()).await.unwrap(),
+        PlanResult::Conflict,
+        "the number is taken"
+    );
     let now = db.store.study(study.id).await.unwrap();
     assert_eq!((now.plan, now.trials, now.change), (PlanNumber(1), 2, Change(2)));
     assert_eq!((now.plan_change, now.counts[&TrialState::Queued]), (study.change, 2));
@@ -52,7 +56,10 @@ pub async fn resumes_go_up_once(db: &Database) {
     let twice = plan(&now, vec![resume(&trials[0], 1), resume(&trials[0], 2)]);
     assert_eq!(db.store.commit_plan(twice).await.unwrap(), PlanResult::Conflict);
     let unknown = TrialRecord { number: 99, ..trials[0].clone() };
-    assert_eq!(db.store.commit_plan(plan(&now, vec![resume(&unknown, 1)])).await.unwrap(), PlanResult::Conflict);
+    assert_eq!(
+        db.store.commit_plan(plan(&now, vec![resume(&unknown, 1)])).await.unwrap(),
+        PlanResult::Conflict
+    );
     let resumed = commit(&db.store, study.id, vec![resume(&trials[0], 1)]).await;
     assert_eq!((resumed[0].state, resumed[0].target), (TrialState::Queued, Rung(1)));
     let grants = acquire(&db.store, "w", 1).await;
@@ -80,10 +87,10 @@ pub async fn user_points_come_first_and_are_checked(db: &Database) {
     commit(&db.store, study.id, vec![start(1.0, 0)]).await;
     let points = Requested::once(vec![point(2.0), point(3.0)]);
     let enqueued = db.store.enqueue(study.id, points).await.unwrap().trials;
-    assert_eq!(enqueued.iter().map(|t| (t.number, t.origin)).collect::<Vec<_>>(), [
-        (2, Origin::User),
-        (3, Origin::User)
-    ]);
+    assert_eq!(
+        enqueued.iter().map(|t| (t.number, t.origin)).collect::<Vec<_>>(),
+        [(2, Origin::User), (3, Origin::User)]
+    );
     assert_eq!(enqueued[0].target, Rung(2), "points of a user are measured in full");
     let outside = refusal(db.store.enqueue(study.id, Requested::once(vec![point(4.0), point(-1.0)])).await);
     assert!(matches!(outside, Refusal::Invalid { field, .. } if field == "points[1]"));

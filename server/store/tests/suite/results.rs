@@ -72,10 +72,10 @@ pub async fn finishes_are_decided_once(db: &Database) {
     let after = one_report(db, key(&grants[1]), report(10, 0.5)).await;
     assert_eq!(after, Err(Refusal::TrialFinished(TrialState::Completed).into()));
     let counts = db.store.study(study.id).await.unwrap().counts;
-    assert_eq!(counts.into_iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>(), [
-        (TrialState::Paused, 1),
-        (TrialState::Completed, 1)
-    ]);
+    assert_eq!(
+        counts.into_iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>(),
+        [(TrialState::Paused, 1), (TrialState::Completed, 1)]
+    );
 }
 
 pub async fn attempts_are_counted(db: &Database) {

@@ -132,9 +132,7 @@ pub async fn notices_tell_of_changes(db: &Database) {
     let mut there = db.other.notices();
     let study = create(&db.store, "a", json!({})).await;
     for receiver in [&mut here, &mut there] {
-        let wait = async {
-            while receiver.recv().await.unwrap() != StoreNotice::Study(study.id) {}
-        };
+        let wait = async { while receiver.recv().await.unwrap() != StoreNotice::Study(study.id) {} };
         // The listener of a second server may connect after the write; then it says so and the next write is heard.
         let patience = std::time::Duration::from_secs(20);
         let mut x = 0.0;

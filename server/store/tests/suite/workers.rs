@@ -31,7 +31,8 @@ pub async fn studies_are_matched_with_workers(db: &Database) {
     let patch = |patch| db.store.patch_study(script.id, Requested::once(patch));
     patch(StudyPatch { event: Some(StudyEvent::Pause), ..StudyPatch::default() }).await.unwrap();
     assert_eq!(db.store.acquire(Requested::once(named.clone())).await.unwrap(), []);
-    let resumed = StudyPatch { event: Some(StudyEvent::Resume), archived: Some(true), ..StudyPatch::default() };
+    let resumed =
+        StudyPatch { event: Some(StudyEvent::Resume), archived: Some(true), ..StudyPatch::default() };
     patch(resumed).await.unwrap();
     assert_eq!(db.store.acquire(Requested::once(named.clone())).await.unwrap(), []);
     patch(StudyPatch { archived: Some(false), ..StudyPatch::default() }).await.unwrap();
