@@ -5,11 +5,13 @@
 
 mod audit;
 mod conformance;
+mod hypervolume;
 pub mod problems;
 mod simulation;
 mod trace;
 
 pub use conformance::{MakeSolver, Tier, solver_conformance};
+pub use hypervolume::hypervolume;
 pub use problems::{Outcome, TestProblem};
 pub use simulation::{Simulation, SimulationError};
-pub use trace::{Improvement, PlannedMove, Trace};
+pub use trace::{Arrival, Improvement, PlannedMove, Trace};

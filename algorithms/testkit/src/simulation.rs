@@ -15,7 +15,7 @@ use boxwood_core::{
 use rand::RngExt;
 
 use crate::problems::{Outcome, TestProblem};
-use crate::trace::{Improvement, PlannedMove, Trace};
+use crate::trace::{Arrival, Improvement, PlannedMove, Trace};
 
 /// How a study is simulated; the default is one reliable worker.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,6 +170,7 @@ impl Simulation {
         let problem = Arc::new(self.problem(test)?);
         let trace = Trace {
             improvements: Vec::new(),
+            arrivals: Vec::new(),
             moves: Vec::new(),
             view: StudyView::new(problem.clone(), Change(0), Vec::new()),
             plans: 0,
@@ -477,6 +478,7 @@ impl State<'_> {
         };
         let Some(result) = result else { return self.release(number, TrialStatus::Failed) };
         self.improve(rung, &result);
+        self.trace.arrivals.push(Arrival { seconds: self.now, trial: number, rung });
         let top = self.problem.ladder().top();
         let Some(record) = self.trials.get_mut(&number) else { return };
         record.view.results.push(result);

@@ -1,6 +1,6 @@
 //! What a simulation leaves behind.
 
-use boxwood_core::{Move, StudyView, TrialStatus};
+use boxwood_core::{Move, Rung, StudyView, TrialNumber, TrialStatus};
 
 /// A new best result at the top rung.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,6 +11,17 @@ pub struct Improvement {
     pub started: u64,
     /// Loss of the first objective, smaller is better.
     pub loss: f64,
+}
+
+/// A result that arrived.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Arrival {
+    /// Virtual seconds since the start.
+    pub seconds: f64,
+    /// Trial that it belongs to.
+    pub trial: TrialNumber,
+    /// Rung that it was measured at.
+    pub rung: Rung,
 }
 
 /// A move with the plan that made it.
@@ -27,6 +38,8 @@ pub struct PlannedMove {
 pub struct Trace {
     /// Best feasible loss at the top rung over time.
     pub improvements: Vec<Improvement>,
+    /// Every result in order.
+    pub arrivals: Vec<Arrival>,
     /// Every move in order.
     pub moves: Vec<PlannedMove>,
     /// The study at its end.

@@ -1,17 +1,31 @@
 //! Test problems as objects: declaration, known optimum, evaluation and cost.
 
+mod bbob;
+mod bbob_draws;
 mod cash;
+pub mod constrained;
+mod curves;
+mod disturbed;
+mod float_problem;
 mod functions;
+pub mod multi;
 mod multi_fidelity;
 mod shaped;
+pub mod single;
+mod spaces;
 mod wrappers;
 
 use boxwood_core::{Metrics, Point, ProblemSpec, Resource, Seed, SpaceSpec, Value};
 
+pub use bbob::Bbob;
 pub use cash::CashArms;
+pub use curves::{CountingOnes16, FidelityBranin, FidelityCurrin, FidelityHartmann3, SaturatingCurves};
+pub use disturbed::{Noisy, Uneven};
+pub use float_problem::FloatProblem;
 pub use functions::{Ackley, Branin, Hartmann6, Rosenbrock, StyblinskiTang};
 pub use multi_fidelity::{CountingOnes, NoisyHartmann6};
 pub use shaped::{Conditional, Constant, Finite, Mixed, Simionescu};
+pub use spaces::{Conditional4, Mixed8};
 pub use wrappers::{Flipped, Outlier};
 
 /// What an evaluation came to.
@@ -68,12 +82,12 @@ pub fn text<'a>(point: &'a Point, name: &str) -> &'a str {
 }
 
 /// A measured single value.
-pub(crate) fn value(value: f64) -> Outcome {
+pub fn value(value: f64) -> Outcome {
     Outcome::Measured(Metrics::from([("value", value)]))
 }
 
 /// A problem with one minimized objective `value` on a space given as JSON.
-pub(crate) fn minimize(space: &serde_json::Value) -> ProblemSpec {
+pub fn minimize(space: &serde_json::Value) -> ProblemSpec {
     let space: SpaceSpec = serde_json::from_value(space.clone()).expect("test spaces are well-formed");
     let objective = serde_json::json!({"metric": "value", "goal": "minimize"});
     ProblemSpec {
@@ -99,5 +113,7 @@ pub(crate) fn coordinates(point: &Point, count: usize) -> Vec<f64> {
     (1..=count).map(|i| number(point, &format!("x{i}"))).collect()
 }
 
+#[cfg(test)]
+mod bench_tests;
 #[cfg(test)]
 mod tests;

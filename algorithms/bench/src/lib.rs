@@ -1,0 +1,26 @@
+//! Benchmarks of solvers, in process: suites of problems, a runner, latency, statistics, and peers' stored results.
+//!
+//! [`run`] drives solvers over a suite on the simulator's virtual clock and returns a [`Report`], which is also the JSON
+//! file; [`compare`] tests two reports against each other, [`peers`] puts one beside the results of other libraries.
+//! Everything printed is a text of a report, so that a command line stays a thin shell.
+
+mod cpu;
+mod error;
+mod gap;
+mod latency;
+mod report;
+mod run;
+mod solver;
+mod suites;
+mod text;
+
+pub mod compare;
+pub mod peers;
+pub mod statistics;
+pub mod tables;
+
+pub use error::BenchError;
+pub use latency::latency;
+pub use report::{Cell, LatencyRow, Report, Run, Skipped};
+pub use run::{Options, run};
+pub use suites::{Measure, Suite, Task, names, suite};

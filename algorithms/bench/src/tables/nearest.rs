@@ -1,0 +1,149 @@
+//! A space derived from columns, answered by the nearest row.
+
+use boxwood_core::{Point, Value};
+use serde_json::{Value as Json, json};
+
+use super::name_of;
+
+/// Ratio of the largest to the smallest value from which on a positive column is searched on a log scale.
+const LOG_RATIO: f64 = 100.0;
+
+#[derive(Debug, Clone, PartialEq)]
+enum Column {
+    /// Numbers: bounds, and whether the scale is logarithmic.
+    Number { name: String, low: f64, high: f64, log: bool },
+    /// Texts, each once.
+    Choice { name: String, choices: Vec<String> },
+}
+
+/// Recorded rows with one score each.
+///
+/// A column whose values are all numbers becomes a float (on a log scale where they are positive and span two orders of
+/// magnitude), every other one a categorical; columns with one value are dropped. The distance of a point to a row is the sum
+/// over the columns of the squared difference in the unit range, or of 1 where a choice differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NearestTable {
+    columns: Vec<Column>,
+    /// Unit values, or the index of the choice.
+    rows: Vec<Vec<f64>>,
+    scores: Vec<f64>,
+}
+
+impl NearestTable {
+    /// A table of texts; `names` and every row have the same length.
+    pub fn new(names: &[String], cells: &[Vec<String>], scores: Vec<f64>) -> Self {
+        let mut columns = Vec::new();
+        let mut rows = vec![Vec::new(); cells.len()];
+        for (index, name) in names.iter().enumerate() {
+            let values: Vec<&str> = cells.iter().map(|row| row[index].as_str()).collect();
+            let Some(column) = Column::of(name, &values) else { continue };
+            rows.iter_mut().zip(&values).for_each(|(row, value)| row.push(column.unit(value)));
+            columns.push(column);
+        }
+        Self { columns, rows, scores }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Declarations of the parameters.
+    pub fn parameters(&self) -> Vec<Json> {
+        self.columns.iter().map(Column::parameter).collect()
+    }
+
+    /// Score of a row.
+    pub fn score(&self, row: usize) -> f64 {
+        self.scores[row]
+    }
+
+    /// All scores.
+    pub fn scores(&self) -> impl Iterator<Item = f64> + '_ {
+        self.scores.iter().copied()
+    }
+
+    /// The row nearest to a point whose parameters carry a prefix; the first of equally near ones.
+    pub fn nearest(&self, point: &Point, prefix: &str) -> usize {
+        let units: Vec<f64> = self.columns.iter().map(|column| column.unit_of(point, prefix)).collect();
+        let distance = |row: &Vec<f64>| -> f64 {
+            let terms = row.iter().zip(&units).zip(&self.columns);
+            terms
+                .map(|((a, b), column)| match column {
+                    Column::Number { .. } => (a - b).powi(2),
+                    Column::Choice { .. } => f64::from(u8::from(a != b)),
+                })
+                .sum()
+        };
+        let distances: Vec<f64> = self.rows.iter().map(distance).collect();
+        (0..distances.len()).min_by(|a, b| distances[*a].total_cmp(&distances[*b])).unwrap_or(0)
+    }
+}
+
+impl Column {
+    fn of(name: &str, values: &[&str]) -> Option<Self> {
+        let name = name_of(name);
+        let mut choices: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+        choices.sort();
+        choices.dedup();
+        if choices.len() < 2 {
+            return None;
+        }
+        let numbers: Option<Vec<f64>> =
+            values.iter().map(|value| value.parse().ok().filter(|number: &f64| number.is_finite())).collect();
+        let Some(numbers) = numbers else { return Some(Self::Choice { name, choices }) };
+        let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log = low > 0.0 && high / low >= LOG_RATIO;
+        (low < high).then_some(Self::Number { name, low, high, log })
+    }
+
+    fn parameter(&self) -> Json {
+        match self {
+            Self::Number { name, low, high, log } => {
+                let scale = if *log { "log" } else { "linear" };
+                json!({"name": name, "type": "float", "low": low, "high": high, "scale": scale})
+            }
+            Self::Choice { name, choices } => {
+                json!({"name": name, "type": "categorical", "choices": choices})
+            }
+        }
+    }
+
+    fn unit_number(low: f64, high: f64, log: bool, value: f64) -> f64 {
+        if log { (value / low).ln() / (high / low).ln() } else { (value - low) / (high - low) }
+    }
+
+    /// A recorded value as it is compared.
+    fn unit(&self, text: &str) -> f64 {
+        match self {
+            Self::Number { low, high, log, .. } => {
+                let value = text.parse().expect("a column of numbers was parsed when it was made");
+                Self::unit_number(*low, *high, *log, value)
+            }
+            Self::Choice { choices, .. } => {
+                choices.iter().position(|choice| choice == text).map_or(-1.0, |index| index as f64)
+            }
+        }
+    }
+
+    /// A point's value as it is compared; an inactive parameter lies in the middle, or is no choice.
+    fn unit_of(&self, point: &Point, prefix: &str) -> f64 {
+        match self {
+            Self::Number { name, low, high, log } => {
+                let value = point.0.get(&format!("{prefix}{name}")).and_then(Value::as_number);
+                value.map_or(0.5, |value| Self::unit_number(*low, *high, *log, value))
+            }
+            Self::Choice { name, .. } => point
+                .0
+                .get(&format!("{prefix}{name}"))
+                .and_then(Value::as_text)
+                .map_or(-1.0, |text| self.unit(text)),
+        }
+    }
+}

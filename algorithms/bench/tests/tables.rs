@@ -1,0 +1,136 @@
+//! Loaders on tiny files.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::path::Path;
+
+use boxwood_bench::tables::{Array, NearestTable, bars, curves, mindware, moot};
+use boxwood_core::{Point, Resource, Seed, Value};
+use boxwood_testkit::{Outcome, TestProblem};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+fn packed(path: &Path, content: &[u8]) {
+    let mut encoder = GzEncoder::new(std::fs::File::create(path).unwrap(), Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap();
+}
+
+fn npy(kind: &str, shape: &str, body: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    let length = (header.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00".as_slice(), &length, header.as_bytes(), body].concat()
+}
+
+fn score(problem: &dyn TestProblem, values: &[(&str, Value)], resource: u64) -> Outcome {
+    let point = Point(values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
+    problem.evaluate(&point, Resource(resource), Seed(1))
+}
+
+fn measured(outcome: Outcome) -> f64 {
+    match outcome {
+        Outcome::Measured(metrics) => metrics.get("value").unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_table_becomes_a_space_and_answers_by_the_nearest_row() {
+    let names = ["rate", "kind", "fixed", "size"].map(String::from);
+    let cells = [["1e-4", "a", "7", "1"], ["1e-1", "b", "7", "3"], ["1e-1", "a", "7", "2"]];
+    let cells: Vec<Vec<String>> = cells.iter().map(|row| row.map(String::from).to_vec()).collect();
+    let table = NearestTable::new(&names, &cells, vec![1.0, 2.0, 3.0]);
+    let parameters = table.parameters();
+    assert_eq!(parameters.len(), 3);
+    assert_eq!(
+        (parameters[0]["scale"].as_str(), parameters[2]["scale"].as_str()),
+        (Some("log"), Some("linear"))
+    );
+    assert_eq!(parameters[1]["choices"][1], "b");
+    let point = |rate: f64, kind: &str, size: f64| {
+        let values = [("rate", Value::Float(rate)), ("kind", kind.into()), ("size", Value::Float(size))];
+        Point(values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    };
+    let nearest =
+        [point(1e-3, "a", 1.0), point(0.05, "b", 3.0), point(0.05, "a", 2.0)].map(|p| table.nearest(&p, ""));
+    assert_eq!(nearest, [0, 1, 2]);
+}
+
+#[test]
+fn arrays_are_read_and_bad_ones_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npy.gz");
+    let body: Vec<u8> = [1.5_f32, -2.0, 0.25, f32::NAN].iter().flat_map(|x| x.to_le_bytes()).collect();
+    packed(&path, &npy("<f4", "2, 2", &body));
+    let array = Array::read(&path).unwrap();
+    assert_eq!((array.shape, &array.values[..3]), (vec![2, 2], [1.5, -2.0, 0.25].as_slice()));
+    packed(&path, &npy("<f4", "3,", &body));
+    assert!(Array::read(&path).unwrap_err().to_string().contains("does not fit 4 values"));
+    packed(&path, b"nonsense");
+    assert!(Array::read(&path).unwrap_err().to_string().contains("a.npy.gz"));
+    assert!(Array::read(&folder.path().join("absent.npy")).unwrap_err().to_string().contains("absent.npy"));
+}
+
+#[test]
+fn learning_curves_are_looked_up_by_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let hyperparameters: Vec<u8> = [1e-4_f64, 0.1, 1e-1, 0.9].iter().flat_map(|x| x.to_le_bytes()).collect();
+    std::fs::write(folder.path().join("hps.npy"), npy("<f8", "2, 2", &hyperparameters)).unwrap();
+    // Two configurations, three splits, three steps; the second diverges.
+    let curves_of =
+        [[9.0, 9.0, 9.0, 3.0, 2.0, 1.0, 0.0, 0.0, 0.0], [9.0, 9.0, 9.0, 3.0, 4.0, f32::NAN, 0.0, 0.0, 0.0]];
+    let body: Vec<u8> = curves_of.iter().flatten().flat_map(|x: &f32| x.to_le_bytes()).collect();
+    packed(&folder.path().join("t.npy.gz"), &npy("<f4", "2, 3, 3", &body));
+    let spec = r#"{"hp_names": ["learning_rate", "beta1"], "hps_file": "hps.npy", "tasks": {"t": {"file": "t.npy.gz"}}}"#;
+    std::fs::write(folder.path().join("spec.json"), spec).unwrap();
+    let tables = curves::taskset(folder.path(), 5).unwrap();
+    let table = &tables[0];
+    table.spec().check().unwrap();
+    assert_eq!((table.name().as_str(), table.optimum()), ("taskset_t", 1.0));
+    let good = [("learning_rate", Value::Float(1e-4)), ("beta1", Value::Float(0.1))];
+    let bad = [("learning_rate", Value::Float(1e-1)), ("beta1", Value::Float(0.9))];
+    assert_eq!([1, 2].map(|step| measured(score(table, &good, step))), [2.0, 1.0]);
+    assert_eq!(measured(score(table, &bad, 1)), 4.0);
+    assert!(matches!(score(table, &bad, 2), Outcome::Failed(_)));
+}
+
+#[test]
+fn arms_come_from_one_file_per_classifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |arm: usize| -> String {
+        let row = |i: usize| {
+            format!("iris,{},{},{}\n", i, if i.is_multiple_of(2) { "l1" } else { "l2" }, 0.5 + 0.01 * (i + arm) as f64)
+        };
+        let more: String = (0..25).map(row).collect();
+        format!("dataset,C,penalty,perf\n{more}tiny,1,l1,0.9\n")
+    };
+    packed(&folder.path().join("hpo_bal_acc_svc.csv.gz"), rows(0).as_bytes());
+    packed(&folder.path().join("hpo_bal_acc_logistic.csv.gz"), rows(3).as_bytes());
+    packed(&folder.path().join("hpo_mse_ridge.csv.gz"), b"ignored");
+    let tables = mindware::load(folder.path(), 9).unwrap();
+    assert_eq!((tables.len(), tables[0].arms(), tables[0].name()), (1, 2, "mindware_iris".to_owned()));
+    assert_eq!(tables[0].optimum(), 0.5 + 0.01 * 27.0);
+    tables[0].spec().check().unwrap();
+    let at = [("arm", "svc".into()), ("svc.C", Value::Float(24.0)), ("svc.penalty", "l1".into())];
+    assert_eq!(measured(score(&tables[0], &at, 1)), 0.5 + 0.01 * 24.0);
+    assert!(matches!(score(&tables[0], &[("arm", "none".into())], 1), Outcome::Infeasible(_)));
+}
+
+#[test]
+fn runs_of_recommenders_and_software_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |i: usize| {
+        format!("S,FM,t{i},0.{},\"{{\"\"dropout\"\":{},\"\"units\"\":[{},4]}}\"\n", 70 + i, 0.1 * i as f64, i)
+    };
+    let runs: String = (0..9).map(run).collect();
+    let text = format!("dataset,model,trial,val_AUC,config\n{runs}S,Rare,t,0.99,\"{{}}\"\n");
+    packed(&folder.path().join("S.csv.gz"), text.as_bytes());
+    let tables = bars::load(folder.path(), &["S"]).unwrap();
+    assert_eq!((tables[0].arms(), tables[0].optimum()), (1, 0.78));
+    tables[0].spec().check().unwrap();
+    packed(&folder.path().join("db.csv.gz"), b"Cache,Mode,Speed+,Size-\n1,a,10,5\n2,b,30,6\n4,a,?,7\n");
+    let table = moot::load(&folder.path().join("db.csv.gz")).unwrap();
+    assert_eq!((table.name().as_str(), table.optimum()), ("moot_db", 30.0));
+    assert_eq!(measured(score(&table, &[("Cache", Value::Float(1.1)), ("Mode", "a".into())], 1)), 10.0);
+    assert!(bars::load(folder.path(), &["absent"]).unwrap_err().to_string().contains("absent.csv.gz"));
+}
