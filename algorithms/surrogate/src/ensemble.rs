@@ -25,6 +25,8 @@ pub enum Combination {
     /// Sum of independent parts: `mu = sum w_i mu_i`, `v = sum w_i^2 v_i` (the released code's variant, which
     /// understates uncertainty as members are added).
     IndependentSum,
+    /// Weighted mean with the variance of the last member, the target by convention (two-stage transfer surrogates).
+    TargetVariance,
 }
 
 /// A weighted combination of posteriors on their model scales, which are all standardized.
@@ -81,8 +83,12 @@ impl Posterior for Ensemble {
                         first[k] += weight * mean;
                         second[k] += weight * weight * variance;
                     }
+                    Combination::TargetVariance => first[k] += weight * mean,
                 }
             }
+        }
+        if self.combination == Combination::TargetVariance {
+            second = self.reference.predict(rows)?.variance;
         }
         if self.combination == Combination::ProductOfExperts {
             for (mean, variance) in first.iter_mut().zip(&mut second) {
@@ -109,6 +115,7 @@ impl Posterior for Ensemble {
                 Combination::IndependentSum => {
                     (*weight, 0.0, weight * weight * part.variance, weight * weight)
                 }
+                Combination::TargetVariance => (*weight, 0.0, 0.0, 0.0),
             };
             mean += factor * part.mean;
             variance += term;
@@ -117,6 +124,10 @@ impl Posterior for Ensemble {
                     factor * part.mean_gradient[k] + factor_slope * part.variance_gradient[k] * part.mean;
                 variance_gradient[k] += term_slope * part.variance_gradient[k];
             }
+        }
+        if self.combination == Combination::TargetVariance {
+            let Some(target) = self.reference.predict_gradient(row)? else { return Ok(None) };
+            (variance, variance_gradient) = (target.variance, target.variance_gradient);
         }
         if self.combination == Combination::ProductOfExperts {
             let precision = variance;

@@ -7,8 +7,12 @@
 //! otherwise as a point of an arc of radius `1 / l`: `(sin(pi rho x), cos(pi rho x)) / l` (Swersky et al., "Raiders
 //! of the lost architecture", 2014). Distances are Euclidean in the embedding, so the kernel stays positive
 //! definite. An inactive category is one more choice.
+//!
+//! `M` may be the squared exponential `exp(-r^2 / 2)` instead, and numbers that are always active may pass through a
+//! Kumaraswamy distribution function first (see [`crate::input_warp`]).
 
-use crate::{Dimension, Layout};
+use crate::input_warp::Kumaraswamy;
+use crate::{Dimension, KernelFunction, Layout};
 use boxwood_numeric::{DMatrix, Rows};
 use std::f64::consts::PI;
 
@@ -32,6 +36,9 @@ pub(crate) struct Kernel {
     width: usize,
     categories: usize,
     arcs: usize,
+    /// Columns that may be warped: numbers that are always active.
+    warpable: Vec<usize>,
+    function: KernelFunction,
 }
 
 /// Kernel parameters on their natural scale.
@@ -43,6 +50,14 @@ pub(crate) struct KernelParameters {
     pub(crate) length_scales: Vec<f64>,
     /// One per arc: `rho` in (0, 1).
     pub(crate) arc_angles: Vec<f64>,
+    /// Input warps: one per column, or none at all.
+    pub(crate) input_warps: Vec<Kumaraswamy>,
+}
+
+impl KernelParameters {
+    fn warp(&self, column: usize) -> Kumaraswamy {
+        self.input_warps.get(column).copied().unwrap_or_default()
+    }
 }
 
 /// Rows after embedding: `(n, width)` numbers and `(n, categories)` codes.
@@ -66,10 +81,17 @@ pub(crate) struct ParameterGradient {
     pub(crate) log_length_scales: Vec<f64>,
     /// By `rho`, one per arc.
     pub(crate) arc_angles: Vec<f64>,
+    /// By the logarithms of both exponents, one pair per column that may be warped; empty without input warps.
+    pub(crate) log_warps: Vec<[f64; 2]>,
 }
 
 impl Kernel {
+    #[cfg(test)]
     pub(crate) fn new(layout: &Layout) -> Self {
+        Self::with_function(layout, KernelFunction::Matern52)
+    }
+
+    pub(crate) fn with_function(layout: &Layout, function: KernelFunction) -> Self {
         let (mut width, mut categories, mut arcs) = (0, 0, 0);
         let parts = layout
             .dimensions
@@ -90,7 +112,28 @@ impl Kernel {
                 }
             })
             .collect();
-        Self { parts, width, categories, arcs }
+        let warpable = (0..layout.len())
+            .filter(|&column| {
+                layout.dimensions[column].is_numeric() && !layout.dimensions[column].conditional
+            })
+            .collect();
+        Self { parts, width, categories, arcs, warpable, function }
+    }
+
+    /// Columns that may be warped.
+    pub(crate) fn warpable(&self) -> &[usize] {
+        &self.warpable
+    }
+
+    /// `M(r) exp(-h)` and its derivative by `r^2`.
+    fn profile(&self, squared: f64, hamming: f64) -> (f64, f64) {
+        match self.function {
+            KernelFunction::Matern52 => matern(squared, hamming),
+            KernelFunction::SquaredExponential => {
+                let value = (-0.5 * squared - hamming).exp();
+                (value, -0.5 * value)
+            }
+        }
     }
 
     /// Number of arcs, that is of angle parameters.
@@ -131,7 +174,7 @@ impl Kernel {
         for (column, (part, &value)) in self.parts.iter().zip(row).enumerate() {
             let inverse = 1.0 / parameters.length_scales[column];
             match *part {
-                Part::Plain { .. } => into.numbers.push(value * inverse),
+                Part::Plain { .. } => into.numbers.push(parameters.warp(column).apply(value) * inverse),
                 Part::Arc { .. } if value.is_nan() => into.numbers.extend([0.0, 0.0]),
                 Part::Arc { angle, .. } => {
                     let turn = PI * parameters.arc_angles[angle] * value;
@@ -186,7 +229,7 @@ impl Kernel {
             for i in j..n {
                 let squared = self.squared_distance(inputs, i, inputs, j);
                 let hamming = self.hamming(inputs, i, inputs, j, &weights);
-                let (value, by_squared) = matern(squared, hamming);
+                let (value, by_squared) = self.profile(squared, hamming);
                 covariance[(i, j)] = parameters.signal_variance * value;
                 slope[(i, j)] = parameters.signal_variance * by_squared;
             }
@@ -216,7 +259,7 @@ impl Kernel {
             for i in 0..a.len {
                 let squared = self.squared_distance(a, i, b, j);
                 let hamming = self.hamming(a, i, b, j, &weights);
-                values.push(parameters.signal_variance * matern(squared, hamming).0);
+                values.push(parameters.signal_variance * self.profile(squared, hamming).0);
             }
         }
         DMatrix::from_vec(a.len, end - start, values)
@@ -234,16 +277,18 @@ impl Kernel {
             .map(|i| {
                 let squared = self.squared_distance(inputs, i, row, 0);
                 let hamming = self.hamming(inputs, i, row, 0, &weights);
-                let (value, slope) = matern(squared, hamming);
+                let (value, slope) = self.profile(squared, hamming);
                 (parameters.signal_variance * value, parameters.signal_variance * slope)
             })
             .unzip()
     }
 
-    /// `sum_i weights_i dk(x_i, x) / dx` for one row, given the slopes of [`Kernel::column_with_slope`].
+    /// `sum_i weights_i dk(x_i, x) / dx` for one row, given the slopes of [`Kernel::column_with_slope`]; `raw` is the row
+    /// before embedding.
     pub(crate) fn row_gradient(
         &self,
         inputs: &Embedded,
+        raw: &[f64],
         row: &Embedded,
         slopes: &[f64],
         weights: &[f64],
@@ -261,7 +306,10 @@ impl Kernel {
             .iter()
             .enumerate()
             .map(|(column, part)| match *part {
-                Part::Plain { at } => by_number[at] / parameters.length_scales[column],
+                Part::Plain { at } => {
+                    by_number[at] * parameters.warp(column).slope(raw[column])
+                        / parameters.length_scales[column]
+                }
                 Part::Arc { at, angle } => {
                     let turn = PI * parameters.arc_angles[angle];
                     turn * (by_number[at] * row.numbers[at + 1] - by_number[at + 1] * row.numbers[at])
@@ -285,6 +333,9 @@ impl Kernel {
         let mut by_number = vec![0.0; self.width];
         let mut by_category = vec![0.0; self.categories];
         let mut arc_angles = vec![0.0; self.arcs];
+        let warps = !parameters.input_warps.is_empty();
+        // Derivatives by the embedded numbers themselves, needed for input warps only.
+        let mut forces = vec![0.0; if warps { n * self.width } else { 0 }];
         for j in 0..n {
             let there = &inputs.numbers[j * self.width..(j + 1) * self.width];
             for i in j + 1..n {
@@ -292,6 +343,13 @@ impl Kernel {
                 let here = &inputs.numbers[i * self.width..(i + 1) * self.width];
                 for ((sum, x), y) in by_number.iter_mut().zip(here).zip(there) {
                     *sum += factor * (x - y) * (x - y);
+                }
+                if warps {
+                    for (at, (x, y)) in here.iter().zip(there).enumerate() {
+                        let force = 2.0 * factor * (x - y);
+                        forces[i * self.width + at] += force;
+                        forces[j * self.width + at] -= force;
+                    }
                 }
                 if self.categories > 0 {
                     let weighted = weights[(i, j)] * covariance[(i, j)];
@@ -316,7 +374,28 @@ impl Kernel {
                 Part::Category { at, .. } => by_category[at] / parameters.length_scales[column],
             })
             .collect();
-        ParameterGradient { log_length_scales, arc_angles }
+        let log_warps = if warps { self.warp_gradient(rows, &forces, parameters) } else { Vec::new() };
+        ParameterGradient { log_length_scales, arc_angles, log_warps }
+    }
+
+    /// Chains derivatives by embedded numbers, `(n, width)`, to the log exponents of the input warps.
+    fn warp_gradient(&self, rows: &Rows, forces: &[f64], parameters: &KernelParameters) -> Vec<[f64; 2]> {
+        self.warpable
+            .iter()
+            .map(|&column| {
+                let mut sums = [0.0; 2];
+                if let Part::Plain { at } = self.parts[column] {
+                    let warp = parameters.warp(column);
+                    for (index, row) in rows.iter().enumerate() {
+                        let force = forces[index * self.width + at] / parameters.length_scales[column];
+                        let [first, second] = warp.log_exponent_slopes(row[column]);
+                        sums[0] += force * first;
+                        sums[1] += force * second;
+                    }
+                }
+                sums
+            })
+            .collect()
     }
 
     /// Adds the derivative of `4 sin^2(pi rho (x - y) / 2) / l^2` by `rho` for the arcs on which both are active.

@@ -1,4 +1,5 @@
-//! Surrogate models: Gaussian process, random forest, Parzen estimators, ensembles.
+//! Surrogate models: Gaussian process, random forest, Parzen estimators, classifiers of failures, cost models,
+//! ensembles over fidelities and over earlier studies.
 //!
 //! Inputs are rows of a [`Layout`]: encoded parameters in the unit cube, `f64::NAN` for an inactive conditional
 //! one. Targets are losses, smaller is better. A fitted model is an immutable [`Posterior`]; it depends on data,
@@ -6,26 +7,38 @@
 //!
 //! Letters (docs/notation.md): n observations, m candidates, d encoded dimensions.
 
+mod cost;
 mod ensemble;
 mod error;
+mod failure_forest;
 mod forest;
 mod gaussian_process;
+mod input_warp;
 mod kernel;
 mod layout;
 mod parzen;
 mod posterior;
+mod transfer;
 mod warp;
 
+pub use cost::CostModel;
 pub use ensemble::{
     Combination, Ensemble, FitPart, PairwiseScore, RANK_WEIGHT_POWER, RankWeights, cross_validated_means,
     initial_rank_weights, pairwise_score, rank_weights,
 };
 pub use error::SurrogateError;
+pub use failure_forest::FailureForest;
 pub use forest::{Forest, ForestOptions};
 pub use gaussian_process::{
-    GaussianProcess, GpCache, GpModel, GpOptions, Hyperparameters, MeanFunction, refit_length,
+    DrawsGradient, DrawsPrediction, FailureModel, GaussianProcess, GpAverage, GpCache, GpDraws, GpModel,
+    GpOptions, Hyperparameters, KernelFunction, MeanFunction, local_rows, refit_length,
 };
+pub use input_warp::Kumaraswamy;
 pub use layout::{Dimension, Kind, Layout};
 pub use parzen::{ParzenModel, ParzenOptions};
-pub use posterior::{MeanVariance, PointGradient, Posterior};
+pub use posterior::{JointPosterior, MeanVariance, PointGradient, Posterior};
+pub use transfer::{
+    StackedTransfer, TransferWeights, agreements, copula_values, rgpe_weights, trans_bo_weights,
+    transfer_ensemble, two_stage_weights, uniform_expert_weights,
+};
 pub use warp::{TargetScale, Warp};

@@ -54,3 +54,10 @@ pub trait Posterior: Send + Sync {
     /// A value of the model scale as a loss; the inverse of [`Posterior::to_model_scale`] where that has one.
     fn to_loss(&self, value: f64) -> f64;
 }
+
+/// A posterior that knows how its values at several rows move together.
+pub trait JointPosterior: Posterior {
+    /// Joint draws of the noise-free function at `(m, d)` rows: `(count, m)` values on the model scale. Equal seeds give
+    /// equal draws.
+    fn sample_joint(&self, rows: &Rows, count: usize, seed: u64) -> Result<Rows, SurrogateError>;
+}

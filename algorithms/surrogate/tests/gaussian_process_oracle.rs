@@ -26,6 +26,7 @@ fn posterior_and_likelihood_match_scikit_learn() {
             signal_variance: case["signal_variance"].as_f64().unwrap(),
             length_scales,
             arc_angles: vec![f64::NAN; width],
+            input_warps: Vec::new(),
         };
         let options = GpOptions { mean: MeanFunction::Zero, warp_targets: false, ..GpOptions::default() };
         let model = GaussianProcess::with_hyperparameters(

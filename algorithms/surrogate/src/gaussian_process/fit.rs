@@ -1,5 +1,6 @@
 //! From observations to a fitted model.
 
+use super::GpAverage;
 use super::model::GpModel;
 use super::objective::Objective;
 use super::{GpOptions, Hyperparameters};
@@ -13,6 +14,10 @@ use boxwood_numeric::{MinimizeOptions, Rows, minimize, mix_seed, normal_cdf};
 const WARP_ROWS: usize = 64;
 /// Fewest observations from which output warps are compared.
 const WARP_FROM: usize = 6;
+/// Largest difference of a log hyperparameter between two ends of the fit that count as one mode.
+const SAME_MODE: f64 = 0.5;
+/// Modes with a smaller posterior relative to the best one are left out of an average.
+const SMALLEST_MODE_WEIGHT: f64 = 1e-3;
 /// By how much another warp must beat the identity, in nats over all compared rows.
 const WARP_MARGIN: f64 = 1.0;
 
@@ -36,25 +41,43 @@ impl GaussianProcess {
         options: &GpOptions,
         seed: u64,
     ) -> Result<GpModel, SurrogateError> {
-        check_observations(layout, rows, targets)?;
-        let kernel = Kernel::new(layout);
-        let chosen = if options.warp_targets {
-            choose_warp(&kernel, rows, targets, options, seed)?
-        } else {
-            Warp::Identity
-        };
-        let scale = TargetScale::standardize(chosen, targets);
-        let values: Vec<f64> = targets.iter().map(|&target| scale.to_model(target)).collect();
-        let subset = fit_subset(targets, options.fit_rows.max(2), seed);
-        let hyperparameters = match &subset {
-            None => maximum_a_posteriori(&kernel, rows, &values, options, options.starts, seed)?,
-            Some(indices) => {
-                let part: Vec<f64> = indices.iter().map(|&index| values[index]).collect();
-                let part_rows = rows.select(indices);
-                maximum_a_posteriori(&kernel, &part_rows, &part, options, options.starts, seed)?
+        let Prepared { kernel, scale, modes } = prepare(layout, rows, targets, options, seed)?;
+        let best = modes.into_iter().next().ok_or(SurrogateError::Empty)?;
+        GpModel::condition(kernel, layout, rows, targets, best.hyperparameters, scale, options)
+    }
+
+    /// As [`GaussianProcess::fit`], but averages over the distinct local modes that the starts of the fit reach, weighted
+    /// by their posterior density: a cheap step from the best hyperparameters toward all plausible ones.
+    ///
+    /// # Errors
+    /// As [`GaussianProcess::fit`].
+    pub fn fit_average(
+        layout: &Layout,
+        rows: &Rows,
+        targets: &[f64],
+        options: &GpOptions,
+        seed: u64,
+    ) -> Result<GpAverage, SurrogateError> {
+        let Prepared { kernel, scale, modes } = prepare(layout, rows, targets, options, seed)?;
+        let highest = modes.first().map_or(0.0, |mode| mode.log_density);
+        let mut members = Vec::with_capacity(modes.len());
+        for mode in modes {
+            let weight = (mode.log_density - highest).exp();
+            if weight < SMALLEST_MODE_WEIGHT {
+                continue;
             }
-        };
-        GpModel::condition(kernel, layout, rows, targets, hyperparameters, scale, options)
+            let model = GpModel::condition(
+                kernel.clone(),
+                layout,
+                rows,
+                targets,
+                mode.hyperparameters,
+                scale.clone(),
+                options,
+            )?;
+            members.push((model, weight));
+        }
+        GpAverage::new(members)
     }
 
     /// Factorizes the rows with given hyperparameters; targets are standardized, not warped.
@@ -69,17 +92,62 @@ impl GaussianProcess {
         options: &GpOptions,
     ) -> Result<GpModel, SurrogateError> {
         check_observations(layout, rows, targets)?;
-        for found in [hyperparameters.length_scales.len(), hyperparameters.arc_angles.len()] {
+        let warps = hyperparameters.input_warps.len();
+        let warps = if warps == 0 { layout.len() } else { warps };
+        for found in [hyperparameters.length_scales.len(), hyperparameters.arc_angles.len(), warps] {
             if found != layout.len() {
                 return Err(SurrogateError::Shape { what: "hyperparameters", expected: layout.len(), found });
             }
         }
         let scale = TargetScale::standardize(Warp::Identity, targets);
-        GpModel::condition(Kernel::new(layout), layout, rows, targets, hyperparameters, scale, options)
+        let kernel = Kernel::with_function(layout, options.kernel);
+        GpModel::condition(kernel, layout, rows, targets, hyperparameters, scale, options)
     }
 }
 
-/// The best hyperparameters over a fixed set of starts.
+/// A local maximum of the hyperparameters' posterior.
+struct Mode {
+    hyperparameters: Hyperparameters,
+    /// Log posterior density up to a constant, over all rows of the fit.
+    log_density: f64,
+}
+
+/// What a fit knows before it factorizes all rows.
+struct Prepared {
+    kernel: Kernel,
+    scale: TargetScale,
+    /// Distinct modes, best first.
+    modes: Vec<Mode>,
+}
+
+/// Chooses the output warp and finds the modes, on at most `fit_rows` of the rows.
+fn prepare(
+    layout: &Layout,
+    rows: &Rows,
+    targets: &[f64],
+    options: &GpOptions,
+    seed: u64,
+) -> Result<Prepared, SurrogateError> {
+    check_observations(layout, rows, targets)?;
+    let kernel = Kernel::with_function(layout, options.kernel);
+    let chosen = if options.warp_targets {
+        choose_warp(&kernel, rows, targets, options, seed)?
+    } else {
+        Warp::Identity
+    };
+    let scale = TargetScale::standardize(chosen, targets);
+    let values: Vec<f64> = targets.iter().map(|&target| scale.to_model(target)).collect();
+    let modes = match fit_subset(targets, options.fit_rows.max(2), seed) {
+        None => maximum_a_posteriori(&kernel, rows, &values, options, options.starts, seed)?,
+        Some(indices) => {
+            let part: Vec<f64> = indices.iter().map(|&index| values[index]).collect();
+            maximum_a_posteriori(&kernel, &rows.select(&indices), &part, options, options.starts, seed)?
+        }
+    };
+    Ok(Prepared { kernel, scale, modes })
+}
+
+/// Modes of the posterior over a fixed set of starts, best first.
 fn maximum_a_posteriori(
     kernel: &Kernel,
     rows: &Rows,
@@ -87,7 +155,7 @@ fn maximum_a_posteriori(
     options: &GpOptions,
     starts: usize,
     seed: u64,
-) -> Result<Hyperparameters, SurrogateError> {
+) -> Result<Vec<Mode>, SurrogateError> {
     let objective = Objective::new(kernel, rows, values, options);
     let limits = MinimizeOptions {
         iterations: options.iterations,
@@ -98,16 +166,25 @@ fn maximum_a_posteriori(
         first_step: 1.0,
         memory: 10,
     };
-    let mut best: Option<(f64, Vec<f64>)> = None;
-    let starts = objective.starts(starts.max(1), seed)?;
-    for start in &starts {
-        let found = minimize(|theta| objective.evaluate(theta), start, None, &limits);
-        if best.as_ref().is_none_or(|(value, _)| found.value < *value - 1e-9) {
-            best = Some((found.value, found.point));
+    let mut found: Vec<(f64, Vec<f64>)> = Vec::new();
+    for start in &objective.starts(starts.max(1), seed)? {
+        let minimum = minimize(|theta| objective.evaluate(theta), start, None, &limits);
+        // An earlier start that is as good stays in front.
+        let place = found.partition_point(|(value, _)| *value <= minimum.value + 1e-9);
+        found.insert(place, (minimum.value, minimum.point));
+    }
+    let mut modes: Vec<(f64, Vec<f64>)> = Vec::new();
+    for (value, theta) in found {
+        let far = |other: &Vec<f64>| other.iter().zip(&theta).any(|(a, b)| (a - b).abs() > SAME_MODE);
+        if modes.iter().all(|(_, other)| far(other)) {
+            modes.push((value, theta));
         }
     }
-    let theta = best.map_or_else(|| starts[0].clone(), |(_, theta)| theta);
-    Ok(objective.unpack(&theta))
+    let count = rows.len() as f64;
+    Ok(modes
+        .into_iter()
+        .map(|(value, theta)| Mode { hyperparameters: objective.unpack(&theta), log_density: -count * value })
+        .collect())
 }
 
 /// The warp whose leave-one-out predictions describe the better half of the losses best.
@@ -132,12 +209,13 @@ fn choose_warp(
     let indices = even_ranks(targets, WARP_ROWS);
     let part_rows = rows.select(&indices);
     let part: Vec<f64> = indices.iter().map(|&index| targets[index]).collect();
-    let short = GpOptions { iterations: options.iterations.min(15), ..options.clone() };
+    let short = GpOptions { iterations: options.iterations.min(15), warp_inputs: false, ..options.clone() };
     let mut best: Option<(f64, Warp)> = None;
     for candidate in warp::candidates(targets) {
         let scale = TargetScale::standardize(candidate.clone(), &part);
         let values: Vec<f64> = part.iter().map(|&target| scale.to_model(target)).collect();
-        let hyperparameters = maximum_a_posteriori(kernel, &part_rows, &values, &short, 1, seed)?;
+        let modes = maximum_a_posteriori(kernel, &part_rows, &values, &short, 1, seed)?;
+        let Some(Mode { hyperparameters, .. }) = modes.into_iter().next() else { continue };
         let layout = Layout::default();
         let model =
             GpModel::condition(kernel.clone(), &layout, &part_rows, &part, hyperparameters, scale, options);

@@ -1,15 +1,25 @@
 //! Gaussian process regression with priors, scheduled refits and analytic gradients.
 
+mod average;
+mod classify;
+mod draws;
 mod fit;
+mod local;
 mod model;
 mod objective;
 mod schedule;
 #[cfg(test)]
 mod tests;
 
+pub use average::GpAverage;
+pub use classify::FailureModel;
+pub use draws::{DrawsGradient, DrawsPrediction, GpDraws};
 pub use fit::GaussianProcess;
+pub use local::local_rows;
 pub use model::GpModel;
 pub use schedule::{GpCache, refit_length};
+
+use crate::input_warp::Kumaraswamy;
 
 /// The prior mean of the process on the standardized targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +29,16 @@ pub enum MeanFunction {
     /// A constant with a standard normal prior, at its conditional maximum: what most of the space looks like need
     /// not be the average of points that an optimizer chose.
     Constant,
+}
+
+/// How the covariance of numbers falls with their distance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KernelFunction {
+    /// Matern-5/2, twice differentiable.
+    #[default]
+    Matern52,
+    /// Squared exponential, infinitely differentiable.
+    SquaredExponential,
 }
 
 /// How a Gaussian process is fitted.
@@ -32,6 +52,10 @@ pub enum MeanFunction {
 /// | `fit_rows` | 300 | hyperparameters are fitted on at most this many rows, the best ones and an even rest |
 /// | `noise_log_mean`, `noise_log_deviation` | -4, 2 | log-normal prior of the noise variance |
 /// | `signal_log_deviation` | 0.25 | log-normal prior of the signal variance around one |
+/// | `kernel` | `Matern52` | fall of the covariance with distance |
+/// | `isotropic` | false | numbers share one length scale; with the squared exponential this is `OpenBox`'s `gp_rbf` |
+/// | `warp_inputs` | false | Kumaraswamy warps of numbers that are always active, from 3 d observations on |
+/// | `local_rows` | 768 | rows kept by [`GaussianProcess::fit_local`] |
 ///
 /// The noise prior is wider than the published `LogNormal(-4, 1)` and the signal variance is not fixed at one: over
 /// 12 seeds each this took the median gap on Branin (50 trials) and Hartmann-6 (60 trials) below 2e-5 without more
@@ -54,6 +78,14 @@ pub struct GpOptions {
     pub noise_log_deviation: f64,
     /// Standard deviation of the log signal variance, whose mean is zero.
     pub signal_log_deviation: f64,
+    /// Fall of the covariance with distance.
+    pub kernel: KernelFunction,
+    /// Whether numbers share one length scale.
+    pub isotropic: bool,
+    /// Whether numbers are warped before they are compared.
+    pub warp_inputs: bool,
+    /// Rows that a local model keeps.
+    pub local_rows: usize,
 }
 
 impl Default for GpOptions {
@@ -67,6 +99,10 @@ impl Default for GpOptions {
             noise_log_mean: -4.0,
             noise_log_deviation: 2.0,
             signal_log_deviation: 0.25,
+            kernel: KernelFunction::Matern52,
+            isotropic: false,
+            warp_inputs: false,
+            local_rows: 768,
         }
     }
 }
@@ -83,4 +119,6 @@ pub struct Hyperparameters {
     pub length_scales: Vec<f64>,
     /// Share of a half turn that the unit interval spans, in (0, 1), per column; `NAN` where the column is no arc.
     pub arc_angles: Vec<f64>,
+    /// Input warps, one per column (identity where a column has none); empty when inputs are not warped.
+    pub input_warps: Vec<Kumaraswamy>,
 }

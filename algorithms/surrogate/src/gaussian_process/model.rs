@@ -5,7 +5,7 @@ use super::{GpOptions, Hyperparameters, MeanFunction};
 use crate::kernel::{Embedded, Kernel, KernelParameters};
 use crate::layout::check_observations;
 use crate::warp::{TargetScale, variance_in_losses};
-use crate::{Layout, MeanVariance, PointGradient, Posterior, SurrogateError};
+use crate::{JointPosterior, Layout, MeanVariance, PointGradient, Posterior, SurrogateError};
 use boxwood_numeric::{Cholesky, DMatrix, Rows, mix_seed};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -13,7 +13,7 @@ use rand_distr::{Distribution, StandardNormal};
 use std::sync::Arc;
 
 /// Rows predicted at a time, so that the cross covariance stays in cache.
-const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 256;
 /// Floor of a predicted variance relative to the prior variance.
 const VARIANCE_FLOOR: f64 = 1e-12;
 
@@ -23,18 +23,18 @@ const VARIANCE_FLOOR: f64 = 1e-12;
 /// caller's units.
 #[derive(Debug, Clone)]
 pub struct GpModel {
-    layout: Arc<Layout>,
-    kernel: Kernel,
-    hyperparameters: Hyperparameters,
-    parameters: KernelParameters,
-    mean_function: MeanFunction,
-    warps: bool,
-    inputs: Embedded,
-    factor: Cholesky,
-    scale: TargetScale,
+    pub(super) layout: Arc<Layout>,
+    pub(super) kernel: Kernel,
+    pub(super) hyperparameters: Hyperparameters,
+    pub(super) parameters: KernelParameters,
+    pub(super) mean_function: MeanFunction,
+    pub(super) warps: bool,
+    pub(super) inputs: Embedded,
+    pub(super) factor: Cholesky,
+    pub(super) scale: TargetScale,
     /// Targets on the model scale.
-    values: Vec<f64>,
-    fitted: FittedTargets,
+    pub(super) values: Vec<f64>,
+    pub(super) fitted: FittedTargets,
 }
 
 impl GpModel {
@@ -85,12 +85,24 @@ impl GpModel {
             self.clone()
         } else {
             check_observations(&self.layout, rows, &targets[self.values.len()..])?;
-            self.extend_inputs(rows)?
+            self.extend_inputs(rows, self.hyperparameters.noise_variance)?
         };
         model.scale = self.scale.refit(targets, self.warps);
         model.values = targets.iter().map(|&target| model.scale.to_model(target)).collect();
         model.fitted = solve_targets(&model.factor, &model.values, self.mean_function)?;
         Ok(model)
+    }
+
+    /// The same hyperparameters on other rows of the same layout; the warp keeps its kind, O(n^3).
+    pub(super) fn condition_anew(
+        &self,
+        rows: &Rows,
+        targets: &[f64],
+        options: &GpOptions,
+    ) -> Result<Self, SurrogateError> {
+        let scale = self.scale.refit(targets, self.warps);
+        let (kernel, hyperparameters) = (self.kernel.clone(), self.hyperparameters.clone());
+        Self::condition(kernel, &self.layout, rows, targets, hyperparameters, scale, options)
     }
 
     /// The model with one more observation of the given loss; the scale and the prior mean stay, O(n^2).
@@ -104,7 +116,8 @@ impl GpModel {
     /// As [`GpModel::append`], for a value that is already on the model scale (a fantasy).
     pub fn append_value(&self, row: &[f64], value: f64) -> Result<Self, SurrogateError> {
         self.layout.check_row(0, row)?;
-        let mut model = self.extend_inputs(&Rows::from_rows(row.len(), &[row])?)?;
+        let mut model =
+            self.extend_inputs(&Rows::from_rows(row.len(), &[row])?, self.hyperparameters.noise_variance)?;
         model.values.push(value);
         let mut alpha: Vec<f64> = model.values.iter().map(|value| value - self.fitted.mean).collect();
         model.factor.solve(&mut alpha)?;
@@ -120,7 +133,7 @@ impl GpModel {
             return Ok(self.clone());
         }
         let believed = self.predict_mean(rows)?;
-        let mut model = self.extend_inputs(rows)?;
+        let mut model = self.extend_inputs(rows, self.hyperparameters.noise_variance)?;
         model.values.extend(believed);
         let mut alpha: Vec<f64> = model.values.iter().map(|value| value - self.fitted.mean).collect();
         model.factor.solve(&mut alpha)?;
@@ -128,13 +141,13 @@ impl GpModel {
         Ok(model)
     }
 
-    /// Grows inputs and factor; targets are left to the caller.
-    fn extend_inputs(&self, rows: &Rows) -> Result<Self, SurrogateError> {
+    /// Grows inputs and factor by rows with the given noise variance; targets are left to the caller.
+    pub(super) fn extend_inputs(&self, rows: &Rows, noise_variance: f64) -> Result<Self, SurrogateError> {
         let added = self.kernel.embed(rows, &self.parameters);
         let cross = self.kernel.cross(&self.inputs, &added, 0, added.len(), &self.parameters);
         let mut block = self.kernel.covariance(&added, &self.parameters);
         for k in 0..added.len() {
-            block[(k, k)] += self.hyperparameters.noise_variance;
+            block[(k, k)] += noise_variance;
         }
         let mut inputs = self.inputs.clone();
         for row in rows.iter() {
@@ -221,7 +234,7 @@ impl GpModel {
         let variance = self.floor_variance(dot(&solved, &solved));
         self.factor.solve_upper(&mut solved)?;
         let gradient = |weights: &[f64]| {
-            self.kernel.row_gradient(&self.inputs, &here, &slopes, weights, &self.parameters)
+            self.kernel.row_gradient(&self.inputs, row, &here, &slopes, weights, &self.parameters)
         };
         let mean_gradient = gradient(&self.fitted.alpha);
         let mut variance_gradient = gradient(&solved);
@@ -245,7 +258,7 @@ impl GpModel {
         MeanVariance { mean, variance }
     }
 
-    /// Joint posterior draws at `(m, d)` rows: `(count, m)` noise-free values on the model scale.
+    /// Joint posterior draws at `(m, d)` rows: `(count, m)` noise-free values on the model scale, O(m^3).
     pub fn sample(&self, rows: &Rows, count: usize, seed: u64) -> Result<Rows, SurrogateError> {
         self.layout.check(rows)?;
         let points = self.kernel.embed(rows, &self.parameters);
@@ -277,9 +290,15 @@ impl GpModel {
             .collect()
     }
 
-    fn floor_variance(&self, explained: f64) -> f64 {
+    pub(super) fn floor_variance(&self, explained: f64) -> f64 {
         let prior = self.parameters.signal_variance;
         (prior - explained).max(VARIANCE_FLOOR * prior)
+    }
+}
+
+impl JointPosterior for GpModel {
+    fn sample_joint(&self, rows: &Rows, count: usize, seed: u64) -> Result<Rows, SurrogateError> {
+        self.sample(rows, count, seed)
     }
 }
 
@@ -324,6 +343,6 @@ impl Posterior for GpModel {
     }
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }

@@ -2,6 +2,7 @@
 
 use super::{GpOptions, Hyperparameters, MeanFunction};
 use crate::SurrogateError;
+use crate::input_warp::Kumaraswamy;
 use crate::kernel::{Kernel, KernelParameters};
 use boxwood_numeric::{Cholesky, Rows, mix_seed, normal_quantile, sobol_rows};
 
@@ -9,22 +10,33 @@ use boxwood_numeric::{Cholesky, Rows, mix_seed, normal_quantile, sobol_rows};
 const LENGTH_LOG_DEVIATION: f64 = 1.732_050_807_568_877_2;
 /// Standard deviation of the log decay of a category.
 const CATEGORY_LOG_DEVIATION: f64 = 1.0;
+/// Standard deviation of the log exponents of input warps.
+const WARP_LOG_DEVIATION: f64 = 0.5;
+/// Observations per dimension from which inputs are warped.
+const WARP_FROM_PER_DIMENSION: usize = 3;
 /// Floor of the noise variance on standardized targets: keeps the factor well conditioned.
 const NOISE_FLOOR: f64 = 1e-9;
 
 /// The negative log posterior per observation, as a function of
-/// `theta = (ln noise, ln signal, ln length per column, logit angle per arc)`.
+/// `theta = (ln noise, ln signal, ln length per column, logit angle per arc, ln a and ln b per warped column)`. With
+/// one length for all numbers the first of the lengths is theirs, and those of the categories follow.
 ///
 /// Priors are densities of the natural parameters, as in the papers: `LogNormal(m, s)` contributes
 /// `-(theta - m)^2 / (2 s^2) - theta`, so its mode is `exp(m - s^2)`. Length scales of numbers and arcs:
 /// `LogNormal(sqrt 2 + ln(d) / 2, sqrt 3)`, Hvarfner et al., "Vanilla Bayesian optimization performs great in high
 /// dimensions" (2024). Categories: `ln l ~ Normal(1/2 + ln c, 1)` for c categorical columns, so that two rows which
-/// differ in all of them correlate alike for every c. Angles: `logit rho ~ Normal(0, 1)`.
+/// differ in all of them correlate alike for every c. Angles: `logit rho ~ Normal(0, 1)`. Exponents of input warps:
+/// `ln a, ln b ~ Normal(0, 1/2)`, whose mode is the identity (Snoek et al., "Input warping for Bayesian optimization of
+/// non-stationary functions", 2014).
 pub(crate) struct Objective<'a> {
     kernel: &'a Kernel,
     rows: &'a Rows,
     targets: &'a [f64],
     options: &'a GpOptions,
+    /// Which of the `lengths` parameters each column uses.
+    length_of: Vec<usize>,
+    lengths: usize,
+    warped: &'a [usize],
 }
 
 impl<'a> Objective<'a> {
@@ -34,7 +46,21 @@ impl<'a> Objective<'a> {
         targets: &'a [f64],
         options: &'a GpOptions,
     ) -> Self {
-        Self { kernel, rows, targets, options }
+        let columns = rows.width();
+        let (length_of, lengths) = if options.isotropic {
+            let mut count = usize::from((0..columns).any(|column| !kernel.is_category(column)));
+            let mut length_of = vec![0; columns];
+            for column in (0..columns).filter(|&column| kernel.is_category(column)) {
+                length_of[column] = count;
+                count += 1;
+            }
+            (length_of, count)
+        } else {
+            ((0..columns).collect(), columns)
+        };
+        let enough = rows.len() >= WARP_FROM_PER_DIMENSION * columns;
+        let warped = if options.warp_inputs && enough { kernel.warpable() } else { &[] };
+        Self { kernel, rows, targets, options, length_of, lengths, warped }
     }
 
     fn columns(&self) -> usize {
@@ -49,14 +75,16 @@ impl<'a> Objective<'a> {
             (self.options.noise_log_mean, self.options.noise_log_deviation, true),
             (0.0, self.options.signal_log_deviation, true),
         ];
-        for column in 0..self.columns() {
-            priors.push(if self.kernel.is_category(column) {
+        for length in 0..self.lengths {
+            let column = self.length_of.iter().position(|&index| index == length);
+            priors.push(if column.is_some_and(|column| self.kernel.is_category(column)) {
                 (category_mean, CATEGORY_LOG_DEVIATION, false)
             } else {
                 (length_mean, LENGTH_LOG_DEVIATION, true)
             });
         }
         priors.extend(std::iter::repeat_n((0.0, 1.0, false), self.kernel.arcs()));
+        priors.extend(std::iter::repeat_n((0.0, WARP_LOG_DEVIATION, false), 2 * self.warped.len()));
         priors
     }
 
@@ -87,14 +115,23 @@ impl<'a> Objective<'a> {
         let mut arc_angles = vec![f64::NAN; columns];
         for (column, angle) in arc_angles.iter_mut().enumerate() {
             if let Some(arc) = self.kernel.arc_of(column) {
-                *angle = logistic(theta[2 + columns + arc]);
+                *angle = logistic(theta[2 + self.lengths + arc]);
+            }
+        }
+        let mut input_warps = Vec::new();
+        if !self.warped.is_empty() {
+            input_warps = vec![Kumaraswamy::default(); columns];
+            let exponents = &theta[2 + self.lengths + self.kernel.arcs()..];
+            for (&column, pair) in self.warped.iter().zip(exponents.chunks_exact(2)) {
+                input_warps[column] = Kumaraswamy { first: pair[0].exp(), second: pair[1].exp() };
             }
         }
         Hyperparameters {
             noise_variance: NOISE_FLOOR + theta[0].exp(),
             signal_variance: theta[1].exp(),
-            length_scales: theta[2..2 + columns].iter().map(|value| value.exp()).collect(),
+            length_scales: self.length_of.iter().map(|&length| theta[2 + length].exp()).collect(),
             arc_angles,
+            input_warps,
         }
     }
 
@@ -138,9 +175,14 @@ impl<'a> Objective<'a> {
         let by_kernel =
             self.kernel.parameter_gradient(self.rows, &inputs, &covariance, &slope, &weights, &parameters);
         let mut gradient = vec![0.5 * trace * theta[0].exp(), by_signal];
-        gradient.extend(by_kernel.log_length_scales);
+        let mut by_length = vec![0.0; self.lengths];
+        for (&length, part) in self.length_of.iter().zip(&by_kernel.log_length_scales) {
+            by_length[length] += part;
+        }
+        gradient.extend(by_length);
         gradient
             .extend(by_kernel.arc_angles.iter().zip(&parameters.arc_angles).map(|(g, a)| g * a * (1.0 - a)));
+        gradient.extend(by_kernel.log_warps.iter().flatten());
         for ((part, &(mean, deviation, natural)), &parameter) in
             gradient.iter_mut().zip(&self.priors()).zip(theta)
         {
@@ -165,6 +207,7 @@ pub(crate) fn kernel_parameters(kernel: &Kernel, hyperparameters: &Hyperparamete
             .filter(|&column| kernel.arc_of(column).is_some())
             .map(|column| hyperparameters.arc_angles[column])
             .collect(),
+        input_warps: hyperparameters.input_warps.clone(),
     }
 }
 

@@ -71,23 +71,32 @@ impl GaussianProcess {
     ) -> Result<GpModel, SurrogateError> {
         check_observations(layout, rows, targets)?;
         let length = refit_length(rows.len());
-        let base_rows = rows.slice(0, length);
-        let base_targets = &targets[..length];
-        let key = cache.map(|_| fingerprint(layout, &base_rows, base_targets, options, seed));
-        let known = cache.zip(key.as_ref()).and_then(|(cache, key)| cache.find(key));
-        let base = if let Some(base) = known {
-            base
-        } else {
-            let base = Arc::new(GaussianProcess::fit(layout, &base_rows, base_targets, options, seed)?);
-            if let Some((cache, key)) = cache.zip(key) {
-                cache.store(key, Arc::clone(&base));
-            }
-            base
-        };
+        let base =
+            Self::fit_cached(layout, &rows.slice(0, length), &targets[..length], options, seed, cache)?;
         if length == rows.len() {
             return Ok(Arc::unwrap_or_clone(base));
         }
         base.extend(&rows.slice(length, rows.len()), targets)
+    }
+
+    /// [`GaussianProcess::fit`] through a cache.
+    pub(super) fn fit_cached(
+        layout: &Layout,
+        rows: &Rows,
+        targets: &[f64],
+        options: &GpOptions,
+        seed: u64,
+        cache: Option<&GpCache>,
+    ) -> Result<Arc<GpModel>, SurrogateError> {
+        let key = cache.map(|_| fingerprint(layout, rows, targets, options, seed));
+        if let Some(known) = cache.zip(key.as_ref()).and_then(|(cache, key)| cache.find(key)) {
+            return Ok(known);
+        }
+        let model = Arc::new(GaussianProcess::fit(layout, rows, targets, options, seed)?);
+        if let Some((cache, key)) = cache.zip(key) {
+            cache.store(key, Arc::clone(&model));
+        }
+        Ok(model)
     }
 }
 
@@ -105,6 +114,9 @@ fn fingerprint(layout: &Layout, rows: &Rows, targets: &[f64], options: &GpOption
         options.noise_log_mean.to_bits(),
         options.noise_log_deviation.to_bits(),
         options.signal_log_deviation.to_bits(),
+        options.kernel as u64,
+        u64::from(options.isotropic),
+        u64::from(options.warp_inputs),
     ];
     for dimension in &layout.dimensions {
         key.push(match dimension.kind {

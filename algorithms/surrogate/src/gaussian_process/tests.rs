@@ -41,13 +41,22 @@ fn plain() -> GpOptions {
 fn hyperparameter_gradient_agrees_with_finite_differences() {
     let layout = mixed();
     let (rows, losses) = data(20);
-    let kernel = Kernel::new(&layout);
-    for mean in [MeanFunction::Zero, MeanFunction::Constant] {
-        let options = GpOptions { mean, ..plain() };
+    let spherical = KernelFunction::SquaredExponential;
+    let variants = [
+        (GpOptions { mean: MeanFunction::Zero, ..plain() }, 2 + 5 + 1),
+        (GpOptions { mean: MeanFunction::Constant, ..plain() }, 2 + 5 + 1),
+        (GpOptions { warp_inputs: true, ..plain() }, 2 + 5 + 1 + 2),
+        (GpOptions { isotropic: true, ..plain() }, 2 + 3 + 1),
+        (GpOptions { isotropic: true, kernel: spherical, warp_inputs: true, ..plain() }, 2 + 3 + 1 + 2),
+    ];
+    for (options, count) in variants {
+        let kernel = Kernel::with_function(&layout, options.kernel);
         let objective = Objective::new(&kernel, &rows, &losses, &options);
+        // Smooth kernels are ill conditioned, which costs the difference quotient digits.
+        let tolerance = if options.kernel == spherical { 1e-4 } else { 1e-6 };
         for theta in objective.starts(3, 5).unwrap() {
             let (_, gradient) = objective.evaluate(&theta);
-            assert_eq!(gradient.len(), 2 + 5 + 1);
+            assert_eq!(gradient.len(), count);
             for k in 0..theta.len() {
                 let step = 1e-5;
                 let value = |sign: f64| {
@@ -57,7 +66,7 @@ fn hyperparameter_gradient_agrees_with_finite_differences() {
                 };
                 let difference = (value(1.0) - value(-1.0)) / (2.0 * step);
                 assert!(
-                    (difference - gradient[k]).abs() < 1e-6 * (1.0 + difference.abs()),
+                    (difference - gradient[k]).abs() < tolerance * (1.0 + difference.abs()),
                     "parameter {k}: {difference} against {}",
                     gradient[k]
                 );
@@ -69,7 +78,15 @@ fn hyperparameter_gradient_agrees_with_finite_differences() {
 #[test]
 fn input_gradient_agrees_with_finite_differences_also_on_arcs() {
     let (rows, losses) = data(24);
-    let model = GaussianProcess::fit(&mixed(), &rows, &losses, &GpOptions::default(), 1).unwrap();
+    let warped = GpOptions { warp_inputs: true, ..GpOptions::default() };
+    for options in [GpOptions::default(), warped] {
+        let model = GaussianProcess::fit(&mixed(), &rows, &losses, &options, 1).unwrap();
+        assert_eq!(model.hyperparameters().input_warps.len(), if options.warp_inputs { 5 } else { 0 });
+        check_input_gradient(&model);
+    }
+}
+
+fn check_input_gradient(model: &GpModel) {
     for row in [vec![0.31, 0.375, 0.5 / 3.0, 0.62, 0.25], vec![0.8, 0.625, 0.5, f64::NAN, f64::NAN]] {
         let point = model.point_gradient(&row).unwrap();
         let direct = model.predict(&Rows::from_rows(5, &[&row]).unwrap()).unwrap();
@@ -109,6 +126,7 @@ fn arc_kernel_is_positive_definite_and_equates_inactive_columns() {
         signal_variance: 1.0,
         length_scales: vec![0.7, 1.3],
         arc_angles: vec![0.4, 0.9],
+        input_warps: Vec::new(),
     };
     let kernel = Kernel::new(&layout);
     let inputs = kernel.embed(&rows, &parameters);
@@ -322,6 +340,8 @@ fn documented_defaults_are_the_defaults() {
     assert!(options.warp_targets);
     assert_eq!(options.mean, MeanFunction::Constant);
     assert_eq!((options.starts, options.iterations, options.fit_rows), (3, 40, 300));
+    assert_eq!((options.kernel, options.local_rows), (KernelFunction::Matern52, 768));
+    assert!(!options.isotropic && !options.warp_inputs);
     let priors = (options.noise_log_mean, options.noise_log_deviation, options.signal_log_deviation);
     assert_eq!(priors, (-4.0, 2.0, 0.25));
 }
