@@ -93,5 +93,7 @@ pub fn role_name(role: Role) -> &'static str {
 
 /// A role by its name on the wire.
 pub fn role_by_name(name: &str) -> Option<Role> {
-    [Role::Viewer, Role::Worker, Role::Operator, Role::Admin].into_iter().find(|role| role_name(*role) == name)
+    [Role::Viewer, Role::Worker, Role::Operator, Role::Admin]
+        .into_iter()
+        .find(|role| role_name(*role) == name)
 }

@@ -78,7 +78,9 @@ impl History {
         let own = |course: &&Course| {
             course.view.origin == Origin::Solver && course.view.provenance.plan == plan.number.0
         };
-        let Some(made) = self.courses.iter().find(own).map(|course| course.created) else { return Vec::new() };
+        let Some(made) = self.courses.iter().find(own).map(|course| course.created) else {
+            return Vec::new();
+        };
         let replaced = |course: &&Course| {
             course.created < made
                 && course.states.last() == Some(&(made, TrialState::Cancelled))

@@ -16,8 +16,8 @@ mod settings;
 mod snapshot;
 
 pub use cases::{
-    Best, Explanation, FeedItem, HeartbeatReply, NewTokenRequest, PlanSummary, ReplayReport, StudyDetail,
-    Suggestion, UpdateStudy, IssuedToken, ArmSummary, ListStudies, ListTrials,
+    ArmSummary, Best, Explanation, FeedItem, HeartbeatReply, IssuedToken, ListStudies, ListTrials,
+    NewTokenRequest, PlanSummary, ReplayReport, StudyDetail, Suggestion, UpdateStudy,
 };
 pub use counters::{Counters, Counts};
 pub use error::{AppError, role_by_name, role_name};
@@ -164,9 +164,8 @@ impl<S: Store> App<S> {
 
     /// The study in memory.
     pub(crate) fn hub(&self, study: StudyId) -> Arc<Hub> {
-        let hub = Arc::clone(
-            lock(&self.inner.hubs).entry(study).or_insert_with(|| Arc::new(Hub::new(study))),
-        );
+        let hub =
+            Arc::clone(lock(&self.inner.hubs).entry(study).or_insert_with(|| Arc::new(Hub::new(study))));
         *lock(&hub.used) = std::time::Instant::now();
         hub
     }

@@ -53,7 +53,13 @@ impl Model {
 
     /// Computes a plan: the seed of plan k is a function of the study's seed and k, and a numeric failure falls back to
     /// random points once, with a note on the plan.
-    pub fn plan(&self, view: &StudyView, ask: Ask, number: u64, stop: &StopFlag) -> Result<Plan, SolverError> {
+    pub fn plan(
+        &self,
+        view: &StudyView,
+        ask: Ask,
+        number: u64,
+        stop: &StopFlag,
+    ) -> Result<Plan, SolverError> {
         let seed = Seed(self.problem().seed()).derive("plan", number);
         let plan = match self.solver.plan(view, ask, seed, stop) {
             Err(SolverError::Numeric(reason)) => {
@@ -70,4 +76,3 @@ impl Model {
         Ok(plan)
     }
 }
-

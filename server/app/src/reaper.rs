@@ -16,7 +16,7 @@ const UNKNOWN: Duration = Duration::from_secs(1);
 /// Leases returned in one transaction.
 const BATCH: u32 = 200;
 /// A study that nobody used for this long leaves the memory.
-const IDLE: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_mins(10);
 
 pub(crate) async fn run<S: Store>(app: App<S>) {
     let mut closing = app.inner.closing.subscribe();
@@ -36,7 +36,9 @@ pub(crate) async fn run<S: Store>(app: App<S>) {
 fn interval<S: Store>(app: &App<S>) -> Duration {
     let leases = app.hubs().into_iter().map(|hub| hub.lease_milliseconds.load(Ordering::Relaxed));
     let shortest = leases.filter(|milliseconds| *milliseconds > 0).min();
-    shortest.map_or(UNKNOWN, |milliseconds| Duration::from_millis(milliseconds / 3)).clamp(INTERVAL.0, INTERVAL.1)
+    shortest
+        .map_or(UNKNOWN, |milliseconds| Duration::from_millis(milliseconds / 3))
+        .clamp(INTERVAL.0, INTERVAL.1)
 }
 
 async fn round<S: Store>(app: &App<S>) -> Result<(), AppError> {

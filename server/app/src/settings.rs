@@ -15,7 +15,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { page: 1000, open_leases_per_worker: 4096, trials_per_study: 1_000_000, reports_per_trial: 100_000 }
+        Self {
+            page: 1000,
+            open_leases_per_worker: 4096,
+            trials_per_study: 1_000_000,
+            reports_per_trial: 100_000,
+        }
     }
 }
 

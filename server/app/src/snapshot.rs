@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use boxwood_core::{
-    Change, Metrics, Origin, Resource, RungResult, StudyView, TrialNumber, TrialStatus, TrialView, rung_results,
+    Change, Metrics, Origin, Resource, RungResult, StudyView, TrialNumber, TrialStatus, TrialView,
+    rung_results,
 };
 use boxwood_store::StudyRows;
 use boxwood_study::{CurvePoint, LeaseEpoch, StudyRecord, TrialId, TrialRecord, TrialState};
@@ -97,20 +98,29 @@ pub(crate) fn add_point(curve: &mut Curve, point: CurvePoint) {
 /// A study without a fidelity has one rung of resource 1 whatever steps its trials report; there the last point counts,
 /// once the trial has ended.
 pub(crate) fn results(model: &Model, curve: &Curve, status: TrialStatus, until: Change) -> Vec<RungResult> {
-    let points = curve.iter().filter(|(_, (.., change))| *change <= until);
+    let mut points = curve.iter().filter(|(_, (.., change))| *change <= until);
     let points: Vec<(Resource, Metrics, Option<f64>, Change)> = if model.problem().has_fidelity() {
-        points.map(|(step, (_, metrics, seconds, change))| (Resource(*step), metrics.clone(), *seconds, *change)).collect()
+        points
+            .map(|(step, (_, metrics, seconds, change))| {
+                (Resource(*step), metrics.clone(), *seconds, *change)
+            })
+            .collect()
     } else if status == TrialStatus::Pending {
         Vec::new()
     } else {
-        points.last().map(|(_, (_, m, seconds, change))| (Resource(1), m.clone(), *seconds, *change)).into_iter().collect()
+        points
+            .next_back()
+            .map(|(_, (_, m, seconds, change))| (Resource(1), m.clone(), *seconds, *change))
+            .into_iter()
+            .collect()
     };
     rung_results(model.problem(), &points)
 }
 
 /// A trial's view without results.
 pub(crate) fn trial_view(model: &Model, record: &TrialRecord) -> Result<TrialView, AppError> {
-    let encoded = model.problem().space().encode(&record.point).map_err(|error| AppError::internal(&error))?;
+    let encoded =
+        model.problem().space().encode(&record.point).map_err(|error| AppError::internal(&error))?;
     Ok(TrialView {
         number: TrialNumber(record.number),
         point: record.point.clone(),

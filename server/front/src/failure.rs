@@ -45,12 +45,13 @@ impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let message = error.to_string();
         let (code, field) = match error {
-            AppError::Spec(SpecError::Field { field, .. }) => (ErrorCode::SpecInvalid, Some(field)),
+            AppError::Spec(SpecError::Field { field, .. }) | AppError::Invalid { field, .. } => {
+                (ErrorCode::SpecInvalid, Some(field))
+            }
             AppError::Spec(SpecError::Problem(_)) => {
                 (ErrorCode::SpecInvalid, message.split_once(':').map(|(field, _)| field.to_owned()))
             }
             AppError::Solver(_) => (ErrorCode::SpecInvalid, Some("solver".into())),
-            AppError::Invalid { field, .. } => (ErrorCode::SpecInvalid, Some(field)),
             AppError::Refused(refusal) => refused(refusal),
             AppError::NotFound { .. } => (ErrorCode::NotFound, None),
             AppError::Unauthenticated => (ErrorCode::Unauthenticated, None),

@@ -46,7 +46,13 @@ impl Drop for InFlight<'_> {
 
 impl Front {
     pub(crate) fn new(app: ServerApp, limits: Limits, metrics: Arc<Metrics>) -> Self {
-        Self { app, limits, metrics, runtime: tokio::runtime::Handle::current(), in_flight: AtomicU32::new(0) }
+        Self {
+            app,
+            limits,
+            metrics,
+            runtime: tokio::runtime::Handle::current(),
+            in_flight: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn in_flight(&self) -> u32 {

@@ -53,7 +53,8 @@ pub(crate) fn metrics(given: serde_json::Map<String, Json>) -> Result<Metrics, F
         let field = format!("metrics.{name}");
         match value {
             Json::Number(number) => {
-                let number = number.as_f64().ok_or_else(|| Failure::invalid(field, "it is no number of 64 bits"))?;
+                let number =
+                    number.as_f64().ok_or_else(|| Failure::invalid(field, "it is no number of 64 bits"))?;
                 metrics.0.insert(name, number);
             }
             Json::Null => return Err(not_finite(name)),

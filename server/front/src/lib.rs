@@ -14,16 +14,17 @@ mod offline;
 mod rest;
 mod server;
 
-pub use config::{
-    Config, ConfigError, LimitOptions, Limits, Log, LogFormat, LogOptions, Options, Tls, TlsOptions, VARIABLES,
-};
 pub use boxwood_app::{IssuedToken, role_name};
 pub use boxwood_store::{AnyStore, TokenRecord};
+pub use config::{
+    Config, ConfigError, LimitOptions, Limits, Log, LogFormat, LogOptions, Options, Tls, TlsOptions,
+    VARIABLES,
+};
 pub use logging::init as init_log;
 pub use offline::{create_token, migrate, revoke_token, tokens};
 pub use server::{ServeError, Server};
 
-/// The OpenAPI document of the REST interface, as JSON.
+/// The `OpenAPI` document of the REST interface, as JSON.
 pub fn openapi_json() -> String {
     rest::document().to_pretty_json().unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }

@@ -32,6 +32,8 @@ struct Route {
 
 type Total = Counter<u64, AtomicU64>;
 type Level = Gauge<i64, AtomicI64>;
+/// Reads one number of the counts.
+type Read = fn(&Counts) -> u64;
 
 /// Every metric of a server.
 #[derive(Debug)]
@@ -41,8 +43,8 @@ pub(crate) struct Metrics {
     seconds: Family<Route, Histogram, fn() -> Histogram>,
     plan_seconds: Histogram,
     in_flight: Level,
-    totals: [(Total, fn(&Counts) -> u64); 8],
-    levels: [(Level, fn(&Counts) -> u64); 3],
+    totals: [(Total, Read); 8],
+    levels: [(Level, Read); 3],
 }
 
 impl Metrics {
@@ -57,7 +59,7 @@ impl Metrics {
         registry.register("plan_seconds", "Seconds of a committed plan", plan_seconds.clone());
         let in_flight = Level::default();
         registry.register("calls_in_flight", "Calls served now", in_flight.clone());
-        let mut total = |name: &str, help: &str, read: fn(&Counts) -> u64| {
+        let mut total = |name: &str, help: &str, read: Read| {
             let counter = Total::default();
             registry.register(name, help, counter.clone());
             (counter, read)
@@ -72,13 +74,15 @@ impl Metrics {
             total("finishes", "Accepted ends of leases", |c| c.finishes),
             total("leases_reaped", "Leases that ran out", |c| c.reaped),
         ];
-        let mut level = |name: &str, help: &str, read: fn(&Counts) -> u64| {
+        let mut level = |name: &str, help: &str, read: Read| {
             let gauge = Level::default();
             registry.register(name, help, gauge.clone());
             (gauge, read)
         };
         let levels = [
-            level("queued_trials", "Queued trials of active studies, as this server last saw them", |c| c.queued),
+            level("queued_trials", "Queued trials of active studies, as this server last saw them", |c| {
+                c.queued
+            }),
             level("leased_trials", "Leased trials of the same studies", |c| c.leased),
             level("active_studies", "Studies that this server plans for", |c| c.planning),
         ];

@@ -103,8 +103,7 @@ impl Server {
         let tls = config.tls.as_ref().map(read_tls).transpose()?;
         let listen = |address| move |source| ServeError::Listen { address, source };
         let grpc = TcpListener::bind(config.grpc_address).await.map_err(listen(config.grpc_address))?;
-        let rest =
-            std::net::TcpListener::bind(config.rest_address).map_err(listen(config.rest_address))?;
+        let rest = std::net::TcpListener::bind(config.rest_address).map_err(listen(config.rest_address))?;
         let grpc_address = grpc::address(&grpc).map_err(listen(config.grpc_address))?;
         let rest_address = rest.local_addr().map_err(listen(config.rest_address))?;
         let settings = Settings {

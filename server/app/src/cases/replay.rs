@@ -89,8 +89,13 @@ fn differences(lines: &mut Vec<String>, number: u64, stored: &[Move], again: &[M
     }
     for (index, (stored, again)) in stored.iter().zip(again).enumerate() {
         if stored != again {
-            let text = |planned: &Move| serde_json::to_string(planned).unwrap_or_else(|error| error.to_string());
-            lines.push(format!("plan {number}, move {index}: stored {}, again {}", text(stored), text(again)));
+            let text =
+                |planned: &Move| serde_json::to_string(planned).unwrap_or_else(|error| error.to_string());
+            lines.push(format!(
+                "plan {number}, move {index}: stored {}, again {}",
+                text(stored),
+                text(again)
+            ));
         }
     }
 }

@@ -37,7 +37,8 @@ impl<S: Store> App<S> {
             }
             refused.push(refusal);
         }
-        let places: Vec<(TrialId, u64)> = accepted.iter().map(|(key, report)| (key.trial, report.step)).collect();
+        let places: Vec<(TrialId, u64)> =
+            accepted.iter().map(|(key, report)| (key.trial, report.step)).collect();
         let stored = if accepted.is_empty() { Vec::new() } else { self.inner.store.report(accepted).await? };
         let mut answers = Vec::with_capacity(refused.len());
         // One look at each study serves all reports of the request: every one of them is stored by now.
@@ -47,7 +48,9 @@ impl<S: Store> App<S> {
             answers.push(match refusal {
                 Some(error) => Err(error),
                 None => match stored.next() {
-                    Some((Ok(answer), (trial, step))) => Ok(self.judged(answer, trial, step, &mut looks).await?),
+                    Some((Ok(answer), (trial, step))) => {
+                        Ok(self.judged(answer, trial, step, &mut looks).await?)
+                    }
                     Some((Err(error), _)) => Err(error.into()),
                     None => Err(AppError::internal(&"the store gave fewer answers than reports")),
                 },

@@ -14,7 +14,7 @@ use crate::hub::Hub;
 use crate::{App, Principal};
 
 /// Longest wait of one call.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// How often a waiting call looks without being woken: another server may have queued something.
 pub(crate) const POLL: Duration = Duration::from_secs(1);
 

@@ -131,7 +131,8 @@ impl<S: Store> App<S> {
             Some(_) => return Err(AppError::invalid("expires_in_seconds", "it must be finite and positive")),
         };
         // Three version 4 identifiers hold 366 random bits from the operating system; their digest spreads them.
-        let random = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::into_bytes);
+        let random =
+            [uuid::Uuid::new_v4(), uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::into_bytes);
         let secret = format!("{SECRET_PREFIX}{}", hexadecimal(&Sha256::digest(random.concat())));
         let new = NewToken {
             hash: hexadecimal(&digest(&secret)),

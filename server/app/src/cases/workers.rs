@@ -9,7 +9,11 @@ use crate::{App, Principal};
 
 impl<S: Store> App<S> {
     /// Workers of a project seen in the last day.
-    pub async fn workers(&self, caller: &Principal, project: ProjectId) -> Result<Vec<WorkerRecord>, AppError> {
+    pub async fn workers(
+        &self,
+        caller: &Principal,
+        project: ProjectId,
+    ) -> Result<Vec<WorkerRecord>, AppError> {
         caller.require(Role::Viewer)?;
         if !caller.sees(project) {
             return Err(AppError::NotFound { what: "project" });

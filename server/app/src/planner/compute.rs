@@ -11,9 +11,6 @@ use boxwood_study::TrialId;
 use crate::App;
 use crate::snapshot::Seen;
 
-/// Time that a solver gets to see the stop flag after its deadline.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// A plan with the time that it took.
 pub(crate) struct Computed {
     pub(crate) plan: Plan,
@@ -29,6 +26,16 @@ pub(crate) enum Failure {
     },
     /// The solver said so.
     Solver(SolverError),
+}
+
+/// Asks a solver to give up when its plan is no longer waited for: past the deadline, or when the server closes. One that
+/// does not look keeps its place in the pool until it ends.
+struct RaiseOnDrop(StopFlag);
+
+impl Drop for RaiseOnDrop {
+    fn drop(&mut self) {
+        self.0.raise();
+    }
 }
 
 /// The view without the queued trials that the plan will replace: to the solver they are cancelled.
@@ -74,25 +81,19 @@ impl<S: Store> App<S> {
         let place = place.await.map_err(|_| Failure::Timeout { seconds })?;
         let permit = place.expect("the pool of planners is never closed");
         let (model, view) = (seen.model.clone(), without(&seen.view, replaces));
-        let stop = StopFlag::default();
-        let flag = stop.clone();
+        let stop = RaiseOnDrop(StopFlag::default());
+        let flag = stop.0.clone();
         let started = Instant::now();
-        let mut work = tokio::task::spawn_blocking(move || {
+        let work = tokio::task::spawn_blocking(move || {
             let plan = model.plan(&view, ask, number, &flag);
             drop(permit);
             plan
         });
-        let result = match tokio::time::timeout(deadline, &mut work).await {
-            Ok(result) => result,
-            Err(_) => {
-                stop.raise();
-                // A solver that does not look keeps its place in the pool until it ends.
-                tokio::time::timeout(GRACE, work).await.map_err(|_| Failure::Timeout { seconds })?
-            }
+        let Ok(result) = tokio::time::timeout(deadline, work).await else {
+            return Err(Failure::Timeout { seconds });
         };
         match result {
             Ok(Ok(plan)) => Ok(Computed { plan, seconds: started.elapsed().as_secs_f64() }),
-            Ok(Err(SolverError::Cancelled)) if stop.is_raised() => Err(Failure::Timeout { seconds }),
             Ok(Err(error)) => Err(Failure::Solver(error)),
             Err(panic) => Err(Failure::Solver(SolverError::Bug(format!("it panicked: {panic}")))),
         }

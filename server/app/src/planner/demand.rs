@@ -90,8 +90,12 @@ pub(crate) fn decide(situation: &Situation) -> Decision {
 fn decide_latest(situation: &Situation, demand: u64) -> Decision {
     let ended = if situation.leased == 0 { u64::from(situation.results_since_plan) } else { 0 };
     let wanted = demand.max(ended);
-    let stale: Vec<TrialId> =
-        situation.starts.iter().filter(|start| start.change < situation.floor).map(|start| start.trial).collect();
+    let stale: Vec<TrialId> = situation
+        .starts
+        .iter()
+        .filter(|start| start.change < situation.floor)
+        .map(|start| start.trial)
+        .collect();
     if wanted == 0 && (stale.is_empty() || !situation.shared_queue) {
         return Decision::Wait;
     }
@@ -173,7 +177,10 @@ mod tests {
     fn blind_batches_depend_on_the_number_of_trials_alone() {
         let first = Situation { blind: true, plans: 0, trials: 0, demand: 1, ..situation() };
         assert_eq!(decide(&first), Decision::plan(16));
-        assert_eq!(decide(&Situation { queued: 3, trials: 16, plans: 1, ..first.clone() }), Decision::plan(16));
+        assert_eq!(
+            decide(&Situation { queued: 3, trials: 16, plans: 1, ..first.clone() }),
+            Decision::plan(16)
+        );
         assert_eq!(decide(&Situation { queued: 4, trials: 16, plans: 1, ..first.clone() }), Decision::Wait);
         assert_eq!(decide(&Situation { trials: 4000, plans: 9, ..first.clone() }), Decision::plan(512));
         assert_eq!(decide(&Situation { demand: 0, ..first }), Decision::Wait);

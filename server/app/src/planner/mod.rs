@@ -154,11 +154,7 @@ async fn step<S: Store>(app: &App<S>, hub: &Arc<Hub>, memory: &mut Memory) -> Re
         || left.seconds.is_some()
         || seen.model.problem().objectives().iter().any(|objective| objective.target.is_some());
     let sleeps = seen.model.is_blind() && !ends_by_result && left.starts.is_none_or(|starts| starts > 0);
-    let low_water = if sleeps {
-        i64::from(blind_batch(situation.trials) / 4)
-    } else {
-        i64::MAX
-    };
+    let low_water = if sleeps { i64::from(blind_batch(situation.trials) / 4) } else { i64::MAX };
     hub.low_water.store(low_water, Ordering::Relaxed);
     let Decision::Plan { want, replaces } = decide(&situation) else { return Ok(Step::Idle) };
     let starts_left = starts_left(app, &seen, &left, replaces.len() as u64, want);
@@ -330,7 +326,9 @@ fn target_reached(seen: &Seen) -> Option<String> {
     let targets: Vec<f64> = problem
         .objectives()
         .iter()
-        .map(|objective| objective.target.and_then(|target| objective.loss(target).ok()).map(boxwood_core::Loss::get))
+        .map(|objective| {
+            objective.target.and_then(|target| objective.loss(target).ok()).map(boxwood_core::Loss::get)
+        })
         .collect::<Option<_>>()?;
     let top = problem.ladder().top();
     let met = |trial: &&boxwood_core::TrialView| {
@@ -353,7 +351,12 @@ async fn pause<S: Store>(app: &App<S>, seen: &Seen, reason: String) -> Result<()
     patch(app, seen, StudyEvent::Pause, reason).await
 }
 
-async fn patch<S: Store>(app: &App<S>, seen: &Seen, event: StudyEvent, reason: String) -> Result<(), AppError> {
+async fn patch<S: Store>(
+    app: &App<S>,
+    seen: &Seen,
+    event: StudyEvent,
+    reason: String,
+) -> Result<(), AppError> {
     let patch = StudyPatch { event: Some(event), reason: Some(reason), ..StudyPatch::default() };
     match app.inner.store.patch_study(seen.study.id, Requested::once(patch)).await {
         // Another server, or a person, was faster.

@@ -1,5 +1,5 @@
 //! The use cases over the store in memory, with real and scripted solvers.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, missing_docs, unreachable_pub)]
 
 mod determinism;
 mod planner;

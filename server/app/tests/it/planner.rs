@@ -11,7 +11,8 @@ use futures::StreamExt;
 use serde_json::json;
 
 use crate::scripted::{
-    Script, create, finish, key, loss, measured, number, run_sequentially, scripted, spec, started, suggest, worker,
+    Script, create, finish, key, loss, measured, number, run_sequentially, scripted, spec, started, suggest,
+    worker,
 };
 
 async fn state(app: &App<MemoryStore>, study: StudyId) -> (StudyState, String) {

@@ -10,7 +10,9 @@ use boxwood_core::{
     TrialNumber, Unsupported, Verdict,
 };
 use boxwood_store::{Grant, MemoryStore, WorkerHello};
-use boxwood_study::{Ending, EndingKind, Finish, FinishOutcome, LeaseKey, Report, StudyId, StudySpec, WorkerName};
+use boxwood_study::{
+    Ending, EndingKind, Finish, FinishOutcome, LeaseKey, Report, StudyId, StudySpec, WorkerName,
+};
 use serde_json::{Value as Json, json};
 
 /// A study over two floats, with fields laid over it.
@@ -120,7 +122,7 @@ pub struct Scripted {
 }
 
 impl Solver for Scripted {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "scripted"
     }
 
@@ -170,7 +172,11 @@ fn count_measured(view: &StudyView, ask: Ask) -> Plan {
 }
 
 /// An app whose every study has this solver.
-pub fn scripted(store: &MemoryStore, script: Script, settings: Settings) -> (App<MemoryStore>, Arc<AtomicU32>) {
+pub fn scripted(
+    store: &MemoryStore,
+    script: Script,
+    settings: Settings,
+) -> (App<MemoryStore>, Arc<AtomicU32>) {
     let plans = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&plans);
     let build = move |spec: &StudySpec| {
@@ -184,4 +190,3 @@ pub fn scripted(store: &MemoryStore, script: Script, settings: Settings) -> (App
 pub fn measured(grant: &Grant) -> u64 {
     ((number(grant, "x") + 5.0) / 15.0 * 1000.0).round() as u64
 }
-

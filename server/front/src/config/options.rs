@@ -179,12 +179,12 @@ pub const VARIABLES: &[Variable] = &[
 /// gives its children, the tests.
 const FOREIGN: &[&str] = &[
     "BOXWOOD_CONFIG",
-    "BOXWOOD_ENDPOINT",
     "BOXWOOD_KILL_ROUNDS",
     "BOXWOOD_LLVM",
     "BOXWOOD_PROJECT",
     "BOXWOOD_REQUIRE_POSTGRES",
     "BOXWOOD_SERVER",
+    "BOXWOOD_SHARED",
     "BOXWOOD_SOCKET",
     "BOXWOOD_TOKEN",
     "BOXWOOD_TRIAL",

@@ -6,8 +6,8 @@ use boxwood_app::StudyDetail;
 use boxwood_core::{Metrics, Origin, Point, Verdict};
 use boxwood_store::{Grant, LeaseCommand, TrialOrder, WorkerHello};
 use boxwood_study::{
-    CurvePoint, EndingKind, LeaseEpoch, LeaseKey, ProjectId, Report, StudyEvent, StudyRecord, StudyState, Timestamp,
-    TrialId, TrialRecord, TrialState, WorkerName, WorkerRecord,
+    CurvePoint, EndingKind, LeaseEpoch, LeaseKey, ProjectId, Report, StudyEvent, StudyRecord, StudyState,
+    Timestamp, TrialId, TrialRecord, TrialState, WorkerName, WorkerRecord,
 };
 use boxwood_wire::v1;
 
@@ -40,7 +40,9 @@ pub(super) fn study_states(states: &[i32]) -> Result<Vec<StudyState>, Failure> {
         Ok(v1::StudyState::Paused) => Ok(StudyState::Paused),
         Ok(v1::StudyState::Completed) => Ok(StudyState::Completed),
         Ok(v1::StudyState::Cancelled) => Ok(StudyState::Cancelled),
-        Ok(v1::StudyState::Unspecified) | Err(_) => Err(Failure::invalid("states", "unspecified or unknown state")),
+        Ok(v1::StudyState::Unspecified) | Err(_) => {
+            Err(Failure::invalid("states", "unspecified or unknown state"))
+        }
     };
     states.iter().map(state).collect()
 }
@@ -68,7 +70,9 @@ pub(super) fn trial_states(states: &[i32]) -> Result<Vec<TrialState>, Failure> {
         Ok(v1::TrialState::Infeasible) => Ok(TrialState::Infeasible),
         Ok(v1::TrialState::Failed) => Ok(TrialState::Failed),
         Ok(v1::TrialState::Cancelled) => Ok(TrialState::Cancelled),
-        Ok(v1::TrialState::Unspecified) | Err(_) => Err(Failure::invalid("states", "unspecified or unknown state")),
+        Ok(v1::TrialState::Unspecified) | Err(_) => {
+            Err(Failure::invalid("states", "unspecified or unknown state"))
+        }
     };
     states.iter().map(state).collect()
 }
@@ -100,7 +104,9 @@ pub(super) fn ending(ending: i32) -> Result<EndingKind, Failure> {
         Ok(v1::Ending::ProgramFailed) => Ok(EndingKind::ProgramFailed),
         Ok(v1::Ending::OutOfMemory) => Ok(EndingKind::OutOfMemory),
         Ok(v1::Ending::Preempted) => Ok(EndingKind::Preempted),
-        Ok(v1::Ending::Unspecified) | Err(_) => Err(Failure::invalid("ending", "unspecified or unknown ending")),
+        Ok(v1::Ending::Unspecified) | Err(_) => {
+            Err(Failure::invalid("ending", "unspecified or unknown ending"))
+        }
     }
 }
 
@@ -122,7 +128,8 @@ pub(super) fn command(command: &LeaseCommand) -> v1::VerdictKind {
 
 /// A study without its best trial.
 pub(super) fn study(record: StudyRecord, project: String) -> Result<v1::Study, Failure> {
-    let counts = record.counts.iter().map(|(state, count)| (json::trial_state(*state).to_owned(), *count)).collect();
+    let counts =
+        record.counts.iter().map(|(state, count)| (json::trial_state(*state).to_owned(), *count)).collect();
     Ok(v1::Study {
         id: record.id.0,
         project,

@@ -51,7 +51,8 @@ where
             let headers = response.headers_mut();
             // No use case answers with this status: it is the transport's word for a message above the limit.
             let out_of_range = tonic::Code::OutOfRange as i32;
-            if headers.get("grpc-status").is_some_and(|s| s.as_bytes() == out_of_range.to_string().as_bytes()) {
+            if headers.get("grpc-status").is_some_and(|s| s.as_bytes() == out_of_range.to_string().as_bytes())
+            {
                 headers.insert("grpc-status", HeaderValue::from(ErrorCode::TooLarge.grpc() as i32));
                 headers.insert(CODE_METADATA, HeaderValue::from_static(ErrorCode::TooLarge.as_str()));
             }

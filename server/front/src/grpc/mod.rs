@@ -77,7 +77,8 @@ pub(crate) async fn serve(
     }
     let shutdown = async move {
         shutdown.await;
-        for service in ["", "boxwood.v1.StudyService", "boxwood.v1.TrialService", "boxwood.v1.WorkerService"] {
+        for service in ["", "boxwood.v1.StudyService", "boxwood.v1.TrialService", "boxwood.v1.WorkerService"]
+        {
             health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
         }
     };

@@ -80,7 +80,10 @@ impl StudyService for Grpc {
         .await
     }
 
-    async fn update_study(&self, request: Request<v1::UpdateStudyRequest>) -> Result<Response<v1::Study>, Status> {
+    async fn update_study(
+        &self,
+        request: Request<v1::UpdateStudyRequest>,
+    ) -> Result<Response<v1::Study>, Status> {
         self.call("update_study", request, async |app, caller, message: v1::UpdateStudyRequest| {
             let update = UpdateStudy {
                 event: convert::action(message.action)?,
@@ -114,7 +117,11 @@ impl StudyService for Grpc {
         self.call("replay_study", request, async |app, caller, message: v1::GetStudyRequest| {
             let id = find(&app, &caller, &message).await?;
             let report = app.replay(&caller, id).await?;
-            Ok(v1::ReplayResponse { plans: report.plans, moves: report.moves, differences: report.differences })
+            Ok(v1::ReplayResponse {
+                plans: report.plans,
+                moves: report.moves,
+                differences: report.differences,
+            })
         })
         .await
     }

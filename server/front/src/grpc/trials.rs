@@ -10,7 +10,10 @@ use super::{Grpc, convert};
 
 #[tonic::async_trait]
 impl TrialService for Grpc {
-    async fn suggest(&self, request: Request<v1::SuggestRequest>) -> Result<Response<v1::LeasesResponse>, Status> {
+    async fn suggest(
+        &self,
+        request: Request<v1::SuggestRequest>,
+    ) -> Result<Response<v1::LeasesResponse>, Status> {
         self.call("suggest", request, async |app, caller, message: v1::SuggestRequest| {
             let hello = convert::required_hello(message.worker)?;
             let project = app.project(&caller, &hello.project).await?;
@@ -25,7 +28,10 @@ impl TrialService for Grpc {
         .await
     }
 
-    async fn enqueue(&self, request: Request<v1::EnqueueRequest>) -> Result<Response<v1::EnqueueResponse>, Status> {
+    async fn enqueue(
+        &self,
+        request: Request<v1::EnqueueRequest>,
+    ) -> Result<Response<v1::EnqueueResponse>, Status> {
         self.call("enqueue", request, async |app, caller, message: v1::EnqueueRequest| {
             let points = convert::points(&message.points_json)?;
             let id = convert::non_empty(message.request_id);
@@ -67,7 +73,10 @@ impl TrialService for Grpc {
         .await
     }
 
-    async fn cancel_trial(&self, request: Request<v1::CancelTrialRequest>) -> Result<Response<v1::Trial>, Status> {
+    async fn cancel_trial(
+        &self,
+        request: Request<v1::CancelTrialRequest>,
+    ) -> Result<Response<v1::Trial>, Status> {
         self.call("cancel_trial", request, async |app, caller, message: v1::CancelTrialRequest| {
             let trial = app.cancel_trial(&caller, TrialId(message.id), message.reason).await?;
             convert::trial(trial)
@@ -75,7 +84,10 @@ impl TrialService for Grpc {
         .await
     }
 
-    async fn retry_trial(&self, request: Request<v1::GetTrialRequest>) -> Result<Response<v1::Trial>, Status> {
+    async fn retry_trial(
+        &self,
+        request: Request<v1::GetTrialRequest>,
+    ) -> Result<Response<v1::Trial>, Status> {
         self.call("retry_trial", request, async |app, caller, message: v1::GetTrialRequest| {
             convert::trial(app.retry_trial(&caller, TrialId(message.id)).await?)
         })

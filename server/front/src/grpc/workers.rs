@@ -33,7 +33,10 @@ fn answer(answer: Result<boxwood_study::ReportAnswer, boxwood_app::AppError>) ->
 
 #[tonic::async_trait]
 impl WorkerService for Grpc {
-    async fn acquire(&self, request: Request<v1::AcquireRequest>) -> Result<Response<v1::LeasesResponse>, Status> {
+    async fn acquire(
+        &self,
+        request: Request<v1::AcquireRequest>,
+    ) -> Result<Response<v1::LeasesResponse>, Status> {
         self.call("acquire", request, async |app, caller, message: v1::AcquireRequest| {
             let hello = convert::required_hello(message.worker)?;
             let project = app.project(&caller, &hello.project).await?;
@@ -62,7 +65,10 @@ impl WorkerService for Grpc {
         .await
     }
 
-    async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportResponse>, Status> {
+    async fn report(
+        &self,
+        request: Request<v1::ReportRequest>,
+    ) -> Result<Response<v1::ReportResponse>, Status> {
         self.call("report", request, async |app, caller, message: v1::ReportRequest| {
             let read = |mut entry: v1::ReportEntry| {
                 Ok::<_, Failure>((convert::key(entry.lease.take())?, convert::report(entry)))
@@ -74,7 +80,10 @@ impl WorkerService for Grpc {
         .await
     }
 
-    async fn finish(&self, request: Request<v1::FinishRequest>) -> Result<Response<v1::FinishResponse>, Status> {
+    async fn finish(
+        &self,
+        request: Request<v1::FinishRequest>,
+    ) -> Result<Response<v1::FinishResponse>, Status> {
         self.call("finish", request, async |app, caller, message: v1::FinishRequest| {
             let key = convert::key(message.lease)?;
             let kind = convert::ending(message.ending)?;

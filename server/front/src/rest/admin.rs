@@ -139,7 +139,10 @@ pub(crate) struct Projects {
 /// Projects that the caller may see.
 #[utoipa::path(tag = "admin", responses((status = 200, body = Projects), (status = "4XX", body = Problem)))]
 #[get("/v1/projects")]
-pub(super) async fn list_projects(state: State, request: HttpRequest) -> Result<web::Json<Projects>, Failure> {
+pub(super) async fn list_projects(
+    state: State,
+    request: HttpRequest,
+) -> Result<web::Json<Projects>, Failure> {
     let projects = call(&state, &request, "list_projects", move |app, caller| async move {
         Ok(Projects { projects: app.projects(&caller).await?.into_iter().map(Into::into).collect() })
     });

@@ -6,8 +6,8 @@ use boxwood_app::{Best, StudyDetail};
 use boxwood_core::{Metrics, Origin, Point, Verdict};
 use boxwood_store::{Grant, HeartbeatAnswer, LeaseCommand, WorkerHello};
 use boxwood_study::{
-    Budget, CurvePoint, EndingKind, LeaseEpoch, LeaseKey, ProjectId, StudyRecord, StudySpec, StudyState, Timestamp,
-    TrialId, TrialRecord, TrialState, WorkerName, WorkerRecord,
+    Budget, CurvePoint, EndingKind, LeaseEpoch, LeaseKey, ProjectId, StudyRecord, StudySpec, StudyState,
+    Timestamp, TrialId, TrialRecord, TrialState, WorkerName, WorkerRecord,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};

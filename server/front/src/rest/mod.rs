@@ -1,4 +1,4 @@
-//! REST: the same use cases under `/v1`, problem documents, server-sent events, OpenAPI, metrics.
+//! REST: the same use cases under `/v1`, problem documents, server-sent events, `OpenAPI`, metrics.
 
 mod admin;
 mod bodies;
@@ -97,7 +97,7 @@ fn request_id(request: &HttpRequest, field: Option<String>) -> Option<String> {
     given.filter(|id| !id.is_empty())
 }
 
-/// Every route. The OpenAPI document is made of the same list.
+/// Every route. The `OpenAPI` document is made of the same list.
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(studies::create_study)

@@ -1,4 +1,4 @@
-//! Health, readiness, metrics, the OpenAPI document.
+//! Health, readiness, metrics, the `OpenAPI` document.
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use boxwood_store::Role;
@@ -37,7 +37,9 @@ pub(super) async fn metrics(state: State, request: HttpRequest) -> Result<HttpRe
         Ok(app.counts())
     });
     let text = state.metrics.text(&counts.await?, state.in_flight());
-    Ok(HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text))
+    Ok(HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(text))
 }
 
 /// This document.

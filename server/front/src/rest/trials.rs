@@ -158,7 +158,10 @@ pub(super) async fn get_trial(
 ) -> Result<web::Json<TrialWithCurve>, Failure> {
     let trial = call(&state, &request, "get_trial", move |app, caller| async move {
         let rows = app.trial(&caller, TrialId(id.into_inner())).await?;
-        Ok(TrialWithCurve { trial: rows.trial.into(), curve: rows.curve.into_iter().map(Into::into).collect() })
+        Ok(TrialWithCurve {
+            trial: rows.trial.into(),
+            curve: rows.curve.into_iter().map(Into::into).collect(),
+        })
     });
     trial.await.map(web::Json)
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::bodies::{
-    FinishAnswer, FinishBody, Hello, KeyBody, LeaseStatus, Leases, ReportBody, ResultBody, VerdictBody, WorkerBody, one,
+    FinishAnswer, FinishBody, Hello, KeyBody, LeaseStatus, Leases, ReportBody, ResultBody, VerdictBody,
+    WorkerBody, one,
 };
 use super::extract::Body;
 use super::problem::Problem;
@@ -105,7 +106,8 @@ pub(super) async fn report(
         let report = Report { step: body.step, metrics, seconds: body.seconds };
         let key = key(id.into_inner(), body.epoch);
         let answers = app.report(&caller, vec![(key, report)]).await?;
-        let answer = answers.into_iter().next().ok_or_else(|| Failure::invalid("report", "it has no answer"))?;
+        let answer =
+            answers.into_iter().next().ok_or_else(|| Failure::invalid("report", "it has no answer"))?;
         Ok(VerdictBody::from(answer?.verdict))
     });
     verdict.await.map(web::Json)

@@ -15,8 +15,11 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[test]
 fn defaults_give_way_to_the_file_then_variables_then_flags() {
-    let (_folder, path) = file("grpc_address = \"127.0.0.1:1\"\n[limits]\npage = 10\nbody_bytes = 1\n[log]\nlevel = \"warn\"\n");
-    let environment = variables(&[("BOXWOOD_LIMITS_PAGE", "20"), ("BOXWOOD_LOG_FORMAT", "json"), ("HOME", "/")]);
+    let (_folder, path) = file(
+        "grpc_address = \"127.0.0.1:1\"\n[limits]\npage = 10\nbody_bytes = 1\n[log]\nlevel = \"warn\"\n",
+    );
+    let environment =
+        variables(&[("BOXWOOD_LIMITS_PAGE", "20"), ("BOXWOOD_LOG_FORMAT", "json"), ("HOME", "/")]);
     let limits = LimitOptions { body_bytes: Some(3), ..LimitOptions::default() };
     let flags = Options { limits, ..Options::default() };
     let config = Config::load(Some(&path), environment, flags).unwrap();

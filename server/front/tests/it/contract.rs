@@ -1,4 +1,4 @@
-//! What clients are promised: the OpenAPI document and the protocol's descriptors, compared with committed snapshots.
+//! What clients are promised: the `OpenAPI` document and the protocol's descriptors, compared with committed snapshots.
 //!
 //! `BOXWOOD_UPDATE_SNAPSHOTS=1` writes them anew.
 
@@ -29,7 +29,10 @@ fn the_openapi_document_is_as_committed() {
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     let paths = document["paths"].as_object().unwrap();
     let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-    assert_eq!(operations, 28, "classify the new route: who may call it, and is it in the table of docs/api.md?");
+    assert_eq!(
+        operations, 28,
+        "classify the new route: who may call it, and is it in the table of docs/api.md?"
+    );
     check("openapi.json", &text);
 }
 
@@ -64,7 +67,8 @@ fn the_protocol_is_as_committed() {
                     Label::Optional | Label::Required if field.proto3_optional() => "optional ",
                     Label::Optional | Label::Required => "",
                 };
-                writeln!(text, "{}.{} = {}: {label}{kind}", message.name(), field.name(), field.number()).unwrap();
+                writeln!(text, "{}.{} = {}: {label}{kind}", message.name(), field.name(), field.number())
+                    .unwrap();
             }
         }
     }
@@ -80,16 +84,20 @@ fn the_page_for_people_names_every_route_code_and_variable() {
         let line = page.lines().find(|line| line.contains(&format!("`{route}`")));
         let line = line.unwrap_or_else(|| panic!("docs/api.md misses {route}"));
         for method in operations.as_object().unwrap().keys() {
-            let named = page.lines().any(|line| {
-                line.contains(&format!("`{route}`")) && line.contains(&method.to_uppercase())
-            });
+            let named = page
+                .lines()
+                .any(|line| line.contains(&format!("`{route}`")) && line.contains(&method.to_uppercase()));
             assert!(named, "docs/api.md misses {method} {route}: {line}");
         }
     }
     for code in boxwood_wire::ErrorCode::ALL {
         let grpc = format!("{:?}", code.grpc());
         let grpc = grpc.chars().fold(String::new(), |text, c| {
-            if c.is_uppercase() && !text.is_empty() { text + "_" + &c.to_string() } else { text + &c.to_string() }
+            if c.is_uppercase() && !text.is_empty() {
+                text + "_" + &c.to_string()
+            } else {
+                text + &c.to_string()
+            }
         });
         let repeat = if code.is_retryable() { "yes" } else { "no" };
         let row = format!("| {} | {} | {} | {repeat} |", code.as_str(), code.http(), grpc.to_uppercase());

@@ -23,7 +23,8 @@ async fn a_wrong_specification_names_its_field() {
     let server = start().await;
     let unknown = spec("a", json!({ "objektives": 3 }));
     let grpc = server.studies().create_study(server.message(create(&unknown, ""))).await;
-    let field = grpc.as_ref().unwrap_err().metadata().get("boxwood-field").unwrap().to_str().unwrap().to_owned();
+    let field =
+        grpc.as_ref().unwrap_err().metadata().get("boxwood-field").unwrap().to_str().unwrap().to_owned();
     let rest = server.post("/v1/studies", json!({ "spec": unknown })).await;
     assert_eq!((field.as_str(), &rest.json["field"]), ("objektives", &json!("objektives")));
     refused(ErrorCode::SpecInvalid, grpc, &rest);
@@ -74,7 +75,10 @@ async fn metrics_that_are_not_finite_are_refused_by_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_there_is_not_found() {
     let server = start().await;
-    let grpc = server.studies().get_study(server.message(v1::GetStudyRequest { id: 99, ..Default::default() })).await;
+    let grpc = server
+        .studies()
+        .get_study(server.message(v1::GetStudyRequest { id: 99, ..Default::default() }))
+        .await;
     refused(ErrorCode::NotFound, grpc, &server.get("/v1/studies/99").await);
     let grpc = server.trials().get_trial(server.message(v1::GetTrialRequest { id: 10_000_007 })).await;
     refused(ErrorCode::NotFound, grpc, &server.get("/v1/trials/10000007").await);
@@ -157,8 +161,11 @@ async fn states_and_leases_refuse_what_comes_too_late() {
     let path = format!("/v1/studies/{}", study.id);
     let cancelled = server.rest("PATCH", &path, Some(json!({ "action": "cancel" }))).await;
     assert_eq!(cancelled.json["state"], "cancelled");
-    let enqueue =
-        v1::EnqueueRequest { study: study.id, points_json: vec!["{\"x\":0.1,\"n\":1}".into()], ..Default::default() };
+    let enqueue = v1::EnqueueRequest {
+        study: study.id,
+        points_json: vec!["{\"x\":0.1,\"n\":1}".into()],
+        ..Default::default()
+    };
     let grpc = server.trials().enqueue(server.message(enqueue)).await;
     let rest = server.post(&format!("{path}/enqueue"), json!({ "points": [{ "x": 0.1, "n": 1 }] })).await;
     refused(ErrorCode::StudyClosed, grpc, &rest);
@@ -229,7 +236,9 @@ async fn a_plan_past_its_deadline_is_a_solver_timeout() {
     let parameters: Vec<_> = (0..8)
         .map(|i| json!({ "name": format!("x{i}"), "type": "float", "low": 0.0, "high": 1.0 }))
         .collect();
-    let study = server.create(spec("slow", json!({ "space": { "parameters": parameters }, "solver": { "name": "bo" } }))).await;
+    let study = server
+        .create(spec("slow", json!({ "space": { "parameters": parameters }, "solver": { "name": "bo" } })))
+        .await;
     let points: Vec<String> = (0..30)
         .map(|row| {
             let point = (0..8).map(|i| (format!("x{i}"), json!(f64::from((row * 37 + i * 11) % 97) / 97.0)));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use boxwood_front::{AnyStore, Config, Options, Server};
+use boxwood_front::{AnyStore, Config, Options, ServeError, Server};
 use boxwood_store::MemoryStore;
 use boxwood_wire::v1;
 use boxwood_wire::v1::study_service_client::StudyServiceClient;
@@ -20,7 +20,7 @@ pub struct Running {
     pub http: reqwest::Client,
     pub token: Option<String>,
     stop: Option<oneshot::Sender<()>>,
-    served: tokio::task::JoinHandle<()>,
+    served: tokio::task::JoinHandle<Result<(), ServeError>>,
 }
 
 pub fn local() -> Options {
@@ -44,9 +44,7 @@ pub async fn start_with(options: Options, store: &MemoryStore) -> Running {
 pub async fn serve(server: Server) -> Running {
     let (grpc, rest) = (server.grpc_address(), server.rest_address());
     let (stop, stopped) = oneshot::channel::<()>();
-    let served = tokio::spawn(async move {
-        server.run(async move { stopped.await.unwrap_or(()) }).await.unwrap();
-    });
+    let served = tokio::spawn(server.run(async move { stopped.await.unwrap_or(()) }));
     let channel = Channel::from_shared(format!("http://{grpc}")).unwrap().connect().await.unwrap();
     Running {
         rest: format!("http://{rest}"),
@@ -85,7 +83,12 @@ impl Running {
         let (content_type, retry_after) = (header("content-type").unwrap_or_default(), header("retry-after"));
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
-        Answer { status, content_type, retry_after, json: serde_json::from_str(&text).unwrap_or(Json::String(text)) }
+        Answer {
+            status,
+            content_type,
+            retry_after,
+            json: serde_json::from_str(&text).unwrap_or(Json::String(text)),
+        }
     }
 
     pub async fn post(&self, path: &str, body: Json) -> Answer {
@@ -142,7 +145,7 @@ impl Running {
     pub async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         drop((self.channel, self.http));
-        self.served.await.unwrap();
+        self.served.await.unwrap().unwrap();
     }
 }
 

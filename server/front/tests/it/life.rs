@@ -67,7 +67,8 @@ async fn one_study_seen_through_both_front_ends() {
     assert_eq!(curve.json["curve"][0]["metrics"]["auc"], 0.75);
     let why = server.get(&format!("/v1/studies/{id}/explain")).await;
     assert_eq!(why.json["solver"], "random");
-    let more = server.rest("PATCH", &format!("/v1/studies/{id}"), Some(json!({ "budget": { "trials": 7 } }))).await;
+    let more =
+        server.rest("PATCH", &format!("/v1/studies/{id}"), Some(json!({ "budget": { "trials": 7 } }))).await;
     assert_eq!(more.json["state"], "active", "{more:?}");
     run(&server, id, 1).await;
     until_completed(&server, id).await;
@@ -112,7 +113,12 @@ async fn workers_lease_report_and_drain() {
 }
 
 /// Reads events until `done`, giving their data.
-async fn events(server: &Running, path: &str, last: Option<u64>, done: impl Fn(&Json) -> bool) -> Vec<(u64, Json)> {
+async fn events(
+    server: &Running,
+    path: &str,
+    last: Option<u64>,
+    done: impl Fn(&Json) -> bool,
+) -> Vec<(u64, Json)> {
     let mut request = server.http.get(format!("{}{path}", server.rest));
     if let Some(last) = last {
         request = request.header("last-event-id", last);
@@ -124,7 +130,8 @@ async fn events(server: &Running, path: &str, last: Option<u64>, done: impl Fn(&
         text += std::str::from_utf8(&response.chunk().await.unwrap().expect("the feed goes on")).unwrap();
         while let Some(end) = text.find("\n\n") {
             let event: String = text.drain(..end + 2).collect();
-            let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            let field =
+                |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
             let Some(data) = field("data: ") else { continue };
             let data: Json = serde_json::from_str(&data).unwrap();
             let is_last = done(&data);
@@ -182,15 +189,17 @@ async fn health_metrics_and_reflection_answer() {
     let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel.clone());
     let request = tonic_health::pb::HealthCheckRequest { service: "boxwood.v1.TrialService".into() };
     assert_eq!(health.check(request).await.unwrap().into_inner().status, 1);
-    let mut reflection =
-        tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(server.channel.clone());
+    let mut reflection = tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(
+        server.channel.clone(),
+    );
     let ask = tonic_reflection::pb::v1::ServerReflectionRequest {
         host: String::new(),
         message_request: Some(
             tonic_reflection::pb::v1::server_reflection_request::MessageRequest::ListServices(String::new()),
         ),
     };
-    let mut answers = reflection.server_reflection_info(futures::stream::iter([ask])).await.unwrap().into_inner();
+    let mut answers =
+        reflection.server_reflection_info(futures::stream::iter([ask])).await.unwrap().into_inner();
     assert!(format!("{:?}", answers.message().await.unwrap()).contains("boxwood.v1.WorkerService"));
 }
 

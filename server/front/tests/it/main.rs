@@ -1,5 +1,5 @@
 //! Both front ends over the store in memory, in process, on free ports.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, missing_docs, unreachable_pub)]
 
 mod auth;
 mod config;
