@@ -16,7 +16,7 @@ use boxwood_wire::v1::{
 };
 use rand::RngExt;
 use serde_json::json;
-use support::{Api, PATIENCE, ServerProcess, WorkerProcess, databases, retried};
+use support::{Api, PATIENCE, ServerProcess, WorkerProcess, databases};
 
 /// Reports acknowledged by a server: (trial, epoch, step) and the value.
 type Acknowledged = Arc<Mutex<HashMap<(i64, u64, u64), f64>>>;
@@ -66,8 +66,8 @@ async fn script(api: Api, study: i64, name: String, acknowledged: Acknowledged, 
             worker: Some(worker.clone()),
             request_id: format!("{name}-{calls}"),
         };
-        let mut trials = api.trials();
-        let leases = match retried(async || trials.suggest(request.clone()).await).await {
+        let trials = api.trials();
+        let leases = match call!(trials, suggest, request).await {
             Ok(answer) if answer.closed => return,
             Ok(answer) => answer.leases,
             Err(status) => panic!("suggest: {status:?}"),
@@ -84,9 +84,9 @@ async fn script(api: Api, study: i64, name: String, acknowledged: Acknowledged, 
                     metrics: [("value".to_owned(), value)].into(),
                     seconds: Some(step as f64),
                 };
-                let mut workers = api.workers();
+                let workers = api.workers();
                 let request = ReportRequest { reports: vec![entry] };
-                let answer = retried(async || workers.report(request.clone()).await).await.unwrap();
+                let answer = call!(workers, report, request).await.unwrap();
                 let answer = &answer.answers[0];
                 match answer.error_code.as_str() {
                     "" => {
@@ -115,8 +115,8 @@ async fn script(api: Api, study: i64, name: String, acknowledged: Acknowledged, 
                 checkpoint: String::new(),
                 seconds: (lease.to - lease.from) as f64,
             };
-            let mut workers = api.workers();
-            match retried(async || workers.finish(request.clone()).await).await {
+            let workers = api.workers();
+            match call!(workers, finish, request).await {
                 Ok(_) => {}
                 Err(status) => {
                     let code = status.metadata().get(boxwood_wire::CODE_METADATA).unwrap().to_str().unwrap();
@@ -170,7 +170,7 @@ async fn check_end(api: &Api, study: i64) {
 async fn no_acknowledged_report_is_lost_when_the_server_is_killed() {
     let seed = seed();
     let folder = tempfile::tempdir().unwrap();
-    for (engine, database) in databases(folder.path()) {
+    for (engine, database) in databases(folder.path()).await {
         let mut server = ServerProcess::start(folder.path(), &database);
         let api = Api::new(&server.grpc());
         let study = api.create(&spec("kill-server", false)).await;
@@ -246,7 +246,7 @@ async fn the_study_completes_when_workers_and_servers_are_killed() {
     let seed = seed();
     let folder = tempfile::tempdir().unwrap();
     let config = worker_config(folder.path());
-    for (engine, database) in databases(folder.path()) {
+    for (engine, database) in databases(folder.path()).await {
         let mut server = ServerProcess::start(folder.path(), &database);
         let api = Api::new(&server.grpc());
         let study = api.create(&spec("kill-all", true)).await;

@@ -36,6 +36,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
         print!("{}", config.redacted());
         return Ok(());
     }
+    boxwood_front::init_log(&config.log);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let server = Server::bind(config).await.context("start the server")?;
     let (grpc, rest) =

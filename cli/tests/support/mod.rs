@@ -1,6 +1,18 @@
 //! The real binary as child processes, for end-to-end tests.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, missing_docs)]
 
+/// `call!(client, method, request)`: the call, repeated while the server is away.
+#[macro_export]
+macro_rules! call {
+    ($client:expr, $method:ident, $request:expr) => {
+        $crate::support::retried(|| {
+            let (mut client, request) = ($client.clone(), $request.clone());
+            async move { client.$method(request).await }
+        })
+    };
+}
+
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -216,37 +228,38 @@ impl Api {
             spec_json: spec.to_string(),
             request_id: "create".to_owned() + spec["name"].as_str().unwrap(),
         };
-        let mut studies = self.studies();
-        retried(async || studies.create_study(request.clone()).await).await.unwrap().study.unwrap()
+        let studies = self.studies();
+        call!(studies, create_study, request).await.unwrap().study.unwrap()
     }
 
     pub async fn study(&self, id: i64) -> Study {
-        let mut studies = self.studies();
+        let studies = self.studies();
         let request = GetStudyRequest { id, ..GetStudyRequest::default() };
-        retried(async || studies.get_study(request.clone()).await).await.unwrap()
+        call!(studies, get_study, request).await.unwrap()
     }
 
     pub async fn all_trials(&self, study: i64) -> Vec<Trial> {
-        let mut trials = self.trials();
+        let trials = self.trials();
         let request = ListTrialsRequest {
             study,
             order: TrialOrder::Number.into(),
             limit: 1000,
             ..ListTrialsRequest::default()
         };
-        retried(async || trials.list_trials(request.clone()).await).await.unwrap().trials
+        call!(trials, list_trials, request).await.unwrap().trials
     }
 
     pub async fn trial(&self, id: i64) -> TrialWithCurve {
-        let mut trials = self.trials();
-        retried(async || trials.get_trial(GetTrialRequest { id }).await).await.unwrap()
+        let trials = self.trials();
+        call!(trials, get_trial, GetTrialRequest { id }).await.unwrap()
     }
 }
 
 /// Repeats a call while the server is away; any other error is the answer.
-pub async fn retried<T>(
-    mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, tonic::Status>,
-) -> Result<T, tonic::Status> {
+pub async fn retried<T, F>(mut call: impl FnMut() -> F) -> Result<T, tonic::Status>
+where
+    F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+{
     let deadline = Instant::now() + PATIENCE;
     loop {
         match call().await {
@@ -268,9 +281,9 @@ pub async fn retried<T>(
 }
 
 /// The databases that every end-to-end scenario runs on.
-pub fn databases(folder: &Path) -> Vec<(&'static str, String)> {
+pub async fn databases(folder: &Path) -> Vec<(&'static str, String)> {
     let mut databases = vec![("sqlite", format!("sqlite:{}", folder.join("boxwood.db").display()))];
-    match boxwood_store::testing::postgres() {
+    match boxwood_store::testing::postgres().await {
         Some(url) => databases.push(("postgres", url)),
         None => eprintln!("PostgreSQL is not installed: its half of this test is skipped"),
     }

@@ -1,10 +1,10 @@
-//! Tunes a function: `BOXWOOD_ENDPOINT=http://127.0.0.1:7070 cargo run --example tune`.
+//! Tunes a function: `boxwood serve`, then `cargo run -p boxwood-client --example tune`.
 
 use boxwood_client::{Client, ClientOptions, Error, Evaluation, Space, Study, StudyBuilder, Trial, Verdict};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let study = tune(ClientOptions::from_env()?).await?;
+    let study = tune(ClientOptions::from_env()).await?;
     if let Some(best) = study.best().await? {
         println!("best of {}: {:?} at {:?}", study.name(), best.value, best.point);
     }

@@ -8,7 +8,7 @@
 //! # async fn tune() -> Result<(), boxwood_client::Error> {
 //! use boxwood_client::{Client, ClientOptions, Space, StudyBuilder};
 //!
-//! let client = Client::connect(ClientOptions::new("http://127.0.0.1:7070")).await?;
+//! let client = Client::connect(ClientOptions::new("http://127.0.0.1:7717")).await?;
 //! let space = Space::new().float("lr", 1e-5, 1e-1).log().integer("layers", 1, 4);
 //! let study = StudyBuilder::new("digits", space).maximize("accuracy").budget_trials(50);
 //! let study = client.create_or_open_study(&study).await?;

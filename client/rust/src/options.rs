@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use crate::error::Error;
 use crate::retry::RetryPolicy;
+
+/// Where a server listens unless it is told otherwise.
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7717";
 
 /// Options of a client.
 ///
@@ -61,16 +63,13 @@ impl ClientOptions {
         }
     }
 
-    /// Options from `BOXWOOD_ENDPOINT` (required), `BOXWOOD_TOKEN` and `BOXWOOD_PROJECT`.
-    pub fn from_env() -> Result<Self, Error> {
-        let endpoint = std::env::var("BOXWOOD_ENDPOINT").map_err(|_| Error::Options {
-            field: "BOXWOOD_ENDPOINT",
-            reason: "is not set; it names the server, for example http://127.0.0.1:7070".into(),
-        })?;
+    /// Options from `BOXWOOD_SERVER` (by default `http://127.0.0.1:7717`), `BOXWOOD_TOKEN` and `BOXWOOD_PROJECT`.
+    pub fn from_env() -> Self {
+        let endpoint = std::env::var("BOXWOOD_SERVER").unwrap_or_else(|_| DEFAULT_ENDPOINT.into());
         let mut options = Self::new(endpoint);
         options.token = std::env::var("BOXWOOD_TOKEN").ok().filter(|token| !token.is_empty());
         options.project = std::env::var("BOXWOOD_PROJECT").unwrap_or_default();
-        Ok(options)
+        options
     }
 
     /// Sets the bearer token.

@@ -316,7 +316,7 @@ mod tests {
     fn a_full_file_is_read() {
         let config = WorkerConfig::from_toml(
             r#"
-            server = "https://box.example:7070"
+            server = "https://box.example:7717"
             token = "hush"
             slots = 2
             work_folder = "w"

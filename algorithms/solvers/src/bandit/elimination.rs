@@ -115,7 +115,7 @@ impl Default for BanditOptions {
 }
 
 /// Where an arm stands. Values are native units of the first objective.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ArmReport {
     /// Name of the arm.
     pub name: String,

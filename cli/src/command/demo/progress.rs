@@ -114,9 +114,9 @@ fn arms(explained: &Value, trials: &[Trial]) -> String {
         return "not started".into();
     };
     let describe = |report: &Value| {
-        let name = report["name"].as_str().unwrap_or_default();
+        let name = report["arm"].as_str().unwrap_or_default();
         let count = trials.iter().filter(|trial| arm(trial).as_deref() == Some(name)).count();
-        let state = if report["alive"].as_bool() == Some(false) { " out" } else { "" };
+        let state = if report["bandit"]["alive"].as_bool() == Some(false) { " out" } else { "" };
         format!("{name} {count}{state}")
     };
     reports.iter().map(describe).collect::<Vec<_>>().join(", ")

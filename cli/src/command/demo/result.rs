@@ -130,13 +130,13 @@ impl DemoReport {
     /// What the bandit thinks of an arm.
     fn fate(&self, arm: &str) -> String {
         let reports = self.explained["arms"].as_array();
-        let Some(report) = reports.and_then(|arms| arms.iter().find(|report| report["name"] == arm)) else {
+        let Some(report) = reports.and_then(|arms| arms.iter().find(|report| report["arm"] == arm)) else {
             return String::new();
         };
-        if report["alive"].as_bool() != Some(false) {
+        if report["bandit"]["alive"].as_bool() != Some(false) {
             return "alive".into();
         }
-        match report["reason"].as_str() {
+        match report["bandit"]["reason"].as_str() {
             Some(reason) => format!("eliminated: {reason}"),
             None => "eliminated".into(),
         }

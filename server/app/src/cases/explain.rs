@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use boxwood_core::{Diagnostics, Point, StudyView};
+use boxwood_core::{Diagnostics, Point, SolverSpec, StudyView};
+use boxwood_solvers::{ArmReport, BanditOptions, arm_report};
 use boxwood_store::{Role, Store};
 use boxwood_study::{PlanNumber, StudyId, StudyState, TrialState};
 use serde::Serialize;
@@ -28,6 +29,9 @@ pub struct Explanation {
     pub solver_asked: String,
     /// Solver that makes the plans.
     pub solver: String,
+    /// Why that one, where the rule of `auto` chose it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_solver: Option<String>,
     /// Newest change.
     pub change: u64,
     /// Trials by state.
@@ -81,6 +85,9 @@ pub struct ArmSummary {
     pub best: Option<f64>,
     /// That rung.
     pub rung: Option<u32>,
+    /// What the rising bandit makes of it; absent under other solvers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandit: Option<ArmReport>,
 }
 
 /// What is left of the budget; absent where there is no such limit.
@@ -131,12 +138,18 @@ impl<S: Store> App<S> {
             state_reason: seen.study.state_reason.clone(),
             solver_asked: seen.study.spec.solver.name.clone(),
             solver: seen.model.solver.name().to_owned(),
+            why_solver: (seen.study.spec.solver.name == "auto")
+                .then(|| boxwood_solvers::auto(seen.view.problem()).explanation),
             change: seen.study.change.0,
             counts: seen.study.counts.clone(),
             best: best(&seen.view),
             rungs: rungs(&seen.view),
-            arms: arms(&seen.view),
-            budget_left: BudgetSummary { trials: left.starts, seconds: left.seconds, resource: left.resource },
+            arms: arms(&seen.view, &seen.study.spec.solver),
+            budget_left: BudgetSummary {
+                trials: left.starts,
+                seconds: left.seconds,
+                resource: left.resource,
+            },
             plans: plans
                 .into_iter()
                 .map(|plan| PlanSummary {
@@ -218,10 +231,11 @@ fn rungs(view: &StudyView) -> Vec<RungCount> {
     rungs.map(|(rung, r)| RungCount { rung: rung.0, resource: r.0, measured: measured(rung) }).collect()
 }
 
-fn arms(view: &StudyView) -> Vec<ArmSummary> {
+fn arms(view: &StudyView, solver: &SolverSpec) -> Vec<ArmSummary> {
     let space = view.problem().space();
+    let mut reports = bandit_reports(view, solver);
     let objective = &view.problem().objectives()[0];
-    let summary = |arm: &String| {
+    let mut summary = |arm: &String| {
         let trials: Vec<_> = view
             .trials()
             .iter()
@@ -237,7 +251,20 @@ fn arms(view: &StudyView) -> Vec<ArmSummary> {
             trials: trials.len() as u64,
             best: loss.and_then(|loss| boxwood_core::Loss::new(loss).ok()).map(|loss| objective.native(loss)),
             rung: top.map(|rung| rung.0),
+            bandit: reports.remove(arm),
         }
     };
-    space.arms().iter().map(summary).collect()
+    space.arms().iter().map(&mut summary).collect()
+}
+
+/// The bandit's reports by arm; none where another solver chooses the arms.
+fn bandit_reports(view: &StudyView, solver: &SolverSpec) -> BTreeMap<String, ArmReport> {
+    let chosen =
+        if solver.name == "auto" { boxwood_solvers::auto(view.problem()).spec } else { solver.clone() };
+    if chosen.name != "rising_bandit" || view.problem().space().arms().is_empty() {
+        return BTreeMap::new();
+    }
+    // The study was created with this specification, so its options have been read before.
+    let Ok(options) = BanditOptions::read(&chosen) else { return BTreeMap::new() };
+    arm_report(view, &options).into_iter().map(|report| (report.name.clone(), report)).collect()
 }
