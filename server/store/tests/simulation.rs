@@ -324,17 +324,14 @@ impl World {
         let known = self.reports.get(&(key, report.step));
         let model = &self.models[&key.trial];
         let current = model.state == TrialState::Leased && model.epoch == key.epoch.0;
-        match answer {
-            Ok(answer) => {
-                assert!(known.is_none_or(|(_, change)| *change == answer.change));
-                assert!(known.is_some() || current);
-                self.seen.repeated_reports += u32::from(known.is_some());
-                self.reports.insert((key, report.step), (report, answer.change));
-            }
-            Err(_) => {
-                assert!(known.is_none() && !current);
-                self.seen.stale_reports += 1;
-            }
+        if let Ok(answer) = answer {
+            assert!(known.is_none_or(|(_, change)| *change == answer.change));
+            assert!(known.is_some() || current);
+            self.seen.repeated_reports += u32::from(known.is_some());
+            self.reports.insert((key, report.step), (report, answer.change));
+        } else {
+            assert!(known.is_none() && !current);
+            self.seen.stale_reports += 1;
         }
     }
 

@@ -8,7 +8,7 @@ use super::columns::{
 };
 use super::engine::Engine;
 use super::link::{Arg, Link};
-use super::text::{padded, placeholders, powers, value_rows};
+use super::text::{chunks, padded, placeholders, value_rows};
 use crate::tables::Tables;
 
 /// Rows of one statement.
@@ -55,7 +55,7 @@ async fn insert(
     conflict: &str,
     rows: Vec<Vec<Arg>>,
 ) -> Result<(), sqlx::Error> {
-    for chunk in powers(rows, ROWS) {
+    for chunk in chunks(rows, ROWS) {
         let text = format!(
             "INSERT INTO {table} ({}) VALUES {} {conflict}",
             columns.join(", "),

@@ -22,11 +22,15 @@ pub(crate) fn padded(ids: &[i64]) -> impl Iterator<Item = Vec<Arg>> + '_ {
     })
 }
 
-/// Chunks of rows whose lengths are powers of two, at most `most`, for statements with many rows.
-pub(crate) fn powers<T>(mut rows: Vec<T>, most: usize) -> Vec<Vec<T>> {
+/// Most rows for which a statement of that very length is kept prepared.
+const EXACT: usize = 32;
+
+/// Chunks of rows for statements with many rows: any length up to [`EXACT`], powers of two above it, at most `most`. Few
+/// statement texts exist, and most groups of rows take one statement.
+pub(crate) fn chunks<T>(mut rows: Vec<T>, most: usize) -> Vec<Vec<T>> {
     let mut chunks = Vec::new();
     while !rows.is_empty() {
-        let size = (rows.len() + 1).next_power_of_two() / 2;
+        let size = if rows.len() <= EXACT { rows.len() } else { (rows.len() + 1).next_power_of_two() / 2 };
         let rest = rows.split_off(size.min(most));
         chunks.push(rows);
         rows = rest;
@@ -46,10 +50,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_are_powers_of_two_and_keep_every_row() {
+    fn chunks_have_few_lengths_and_keep_every_row() {
         for length in 0..300_usize {
-            let chunks = powers((0..length).collect(), 64);
-            assert!(chunks.iter().all(|chunk| chunk.len().is_power_of_two() && chunk.len() <= 64));
+            let chunks = chunks((0..length).collect(), 64);
+            assert!(chunks.iter().all(|chunk| chunk.len() <= EXACT || chunk.len() == 64));
             assert_eq!(chunks.concat(), (0..length).collect::<Vec<_>>());
         }
         let ids: Vec<i64> = (0..700).collect();

@@ -4,6 +4,7 @@
     unreachable_pub,
     clippy::unwrap_used,
     clippy::wildcard_imports,
+    clippy::needless_pass_by_value,
     clippy::missing_panics_doc,
     missing_docs
 )]
