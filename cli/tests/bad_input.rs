@@ -69,7 +69,7 @@ async fn bad_specifications_are_refused_by_name_everywhere() {
     let api = Api::new(&server.grpc());
     for (spec, word) in bad_specs() {
         let (status, problem) =
-            http(server.rest_port, "POST", "/v1/studies", &[], spec.to_string().as_bytes());
+            http(server.rest_port, "POST", "/v1/studies", &[], json!({"spec": spec}).to_string().as_bytes());
         assert_eq!(status, 400, "{problem}");
         assert_eq!(problem["code"], "spec_invalid", "{problem}");
         assert!(problem.to_string().contains(word), "REST does not name `{word}`: {problem}");
@@ -175,7 +175,7 @@ async fn tokens_open_exactly_what_their_role_allows() {
     };
     let (viewer, operator) = (secret("viewer"), secret("operator"));
     let server = ServerProcess::start(folder.path(), &database);
-    let body = spec("tokens").to_string();
+    let (spec_json, body) = (spec("tokens").to_string(), json!({"spec": spec("tokens")}).to_string());
     let post = |token: Option<&str>| {
         let value = token.map(|token| format!("Bearer {token}"));
         let headers: Vec<(&str, &str)> =
@@ -190,8 +190,10 @@ async fn tokens_open_exactly_what_their_role_allows() {
 
     let api = Api::new(&server.grpc());
     let call = async |token: Option<&str>| {
-        let mut request =
-            Request::new(CreateStudyRequest { spec_json: body.clone(), ..CreateStudyRequest::default() });
+        let mut request = Request::new(CreateStudyRequest {
+            spec_json: spec_json.clone(),
+            ..CreateStudyRequest::default()
+        });
         if let Some(token) = token {
             request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         }

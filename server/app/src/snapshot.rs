@@ -15,8 +15,9 @@ use boxwood_study::{CurvePoint, LeaseEpoch, StudyRecord, TrialId, TrialRecord, T
 use crate::error::AppError;
 use crate::model::Model;
 
-/// The counted points of one trial's curve by step: of several epochs the newest one counts.
-pub(crate) type Curve = BTreeMap<u64, (LeaseEpoch, Metrics, Option<f64>, Change)>;
+/// The points of one trial's curve by step and epoch. Of several epochs at a step the newest counts, among those that were
+/// visible at the change that is looked at: a trial that starts over must not change what an earlier plan had seen.
+pub(crate) type Curve = BTreeMap<(u64, LeaseEpoch), (Metrics, Option<f64>, Change)>;
 
 /// A queued trial that a plan started and nobody has leased yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,13 +85,8 @@ pub(crate) fn is_result(state: TrialState) -> bool {
 
 /// Adds a point to a curve.
 pub(crate) fn add_point(curve: &mut Curve, point: CurvePoint) {
-    let entry = (point.epoch, point.report.metrics, point.report.seconds, point.change);
-    match curve.get(&point.report.step) {
-        Some((epoch, ..)) if *epoch > point.epoch => {}
-        _ => {
-            curve.insert(point.report.step, entry);
-        }
-    }
+    let key = (point.report.step, point.epoch);
+    curve.insert(key, (point.report.metrics, point.report.seconds, point.change));
 }
 
 /// Results of a trial from its curve, up to a change.
@@ -98,22 +94,19 @@ pub(crate) fn add_point(curve: &mut Curve, point: CurvePoint) {
 /// A study without a fidelity has one rung of resource 1 whatever steps its trials report; there the last point counts,
 /// once the trial has ended.
 pub(crate) fn results(model: &Model, curve: &Curve, status: TrialStatus, until: Change) -> Vec<RungResult> {
-    let mut points = curve.iter().filter(|(_, (.., change))| *change <= until);
-    let points: Vec<(Resource, Metrics, Option<f64>, Change)> = if model.problem().has_fidelity() {
-        points
-            .map(|(step, (_, metrics, seconds, change))| {
-                (Resource(*step), metrics.clone(), *seconds, *change)
-            })
-            .collect()
-    } else if status == TrialStatus::Pending {
-        Vec::new()
-    } else {
-        points
-            .next_back()
-            .map(|(_, (_, m, seconds, change))| (Resource(1), m.clone(), *seconds, *change))
-            .into_iter()
-            .collect()
-    };
+    let visible = curve.iter().filter(|(_, (.., change))| *change <= until);
+    let mut points: Vec<(Resource, Metrics, Option<f64>, Change)> = Vec::new();
+    for ((step, _), (metrics, seconds, change)) in visible {
+        let point = (Resource(*step), metrics.clone(), *seconds, *change);
+        match points.last_mut() {
+            Some(last) if last.0 == point.0 => *last = point,
+            _ => points.push(point),
+        }
+    }
+    if !model.problem().has_fidelity() {
+        let last = points.pop().filter(|_| status != TrialStatus::Pending);
+        points = last.into_iter().map(|point| (Resource(1), point.1, point.2, point.3)).collect();
+    }
     rung_results(model.problem(), &points)
 }
 
