@@ -1,11 +1,10 @@
 //! Noisy expected improvement and noisy expected hypervolume improvement over fixed base samples.
 
 use crate::acquisition::check_values;
-use crate::hypervolume::{check_objectives, log_gain, log_gain_slopes, log_sum_exp};
+use crate::hypervolume::{GainCells, GainTables, check_objectives, log_sum_exp};
 use crate::{Acquisition, AcquisitionError};
 use boxwood_numeric::{
-    Boxes, Rows, log_expected_improvement_kernel, log_expected_improvement_slope, mix_seed,
-    nondominated_boxes,
+    Rows, log_expected_improvement_kernel, log_expected_improvement_slope, mix_seed, nondominated_boxes,
 };
 use boxwood_surrogate::{GpDraws, GpModel, Posterior};
 
@@ -87,7 +86,7 @@ impl Acquisition for LogNoisyExpectedImprovement {
 /// integrated exactly over boxes instead of being sampled too. Meant for two to four objectives.
 pub struct LogNoisyExpectedHypervolumeImprovement {
     draws: Vec<GpDraws>,
-    boxes: Vec<Boxes>,
+    cells: Vec<GainCells>,
 }
 
 impl LogNoisyExpectedHypervolumeImprovement {
@@ -111,16 +110,16 @@ impl LogNoisyExpectedHypervolumeImprovement {
             .map(|(k, model)| model.condition_on_draws(base, count, mix_seed(seed, k as u64)))
             .collect();
         let draws = draws?;
-        let mut boxes = Vec::with_capacity(count);
+        let mut cells = Vec::with_capacity(count);
         for draw in 0..draws.first().map_or(0, GpDraws::len) {
             let mut front = Rows::new(models.len());
             for row in 0..base.len() {
                 let values: Vec<f64> = draws.iter().map(|part| part.values().row(draw)[row]).collect();
                 front.push_row(&values)?;
             }
-            boxes.push(nondominated_boxes(&front, reference)?);
+            cells.push(GainCells::new(nondominated_boxes(&front, reference)?));
         }
-        Ok(Self { draws, boxes })
+        Ok(Self { draws, cells })
     }
 }
 
@@ -128,13 +127,13 @@ impl Acquisition for LogNoisyExpectedHypervolumeImprovement {
     fn log_value(&self, rows: &Rows) -> Result<Vec<f64>, AcquisitionError> {
         let parts: Result<Vec<_>, _> = self.draws.iter().map(|draws| draws.predict(rows)).collect();
         let parts = parts?;
-        let mut values = Vec::with_capacity(rows.len());
+        let (mut values, mut tables) = (Vec::with_capacity(rows.len()), GainTables::default());
         for index in 0..rows.len() {
             let deviation: Vec<f64> = parts.iter().map(|part| part.variance[index].sqrt()).collect();
-            let mut terms = Vec::with_capacity(self.boxes.len());
-            for (draw, boxes) in self.boxes.iter().enumerate() {
+            let mut terms = Vec::with_capacity(self.cells.len());
+            for (draw, cells) in self.cells.iter().enumerate() {
                 let mean: Vec<f64> = parts.iter().map(|part| part.mean.row(index)[draw]).collect();
-                terms.push(log_gain(boxes, &mean, &deviation));
+                terms.push(cells.log_gain(&mean, &deviation, &mut tables));
             }
             let broken = terms.iter().any(|term| term.is_nan());
             values.push(if broken { f64::NAN } else { log_sum_exp(&terms) - (terms.len() as f64).ln() });
@@ -146,13 +145,14 @@ impl Acquisition for LogNoisyExpectedHypervolumeImprovement {
         let parts: Result<Vec<_>, _> = self.draws.iter().map(|draws| draws.predict_gradient(row)).collect();
         let parts = parts?;
         let deviation: Vec<f64> = parts.iter().map(|part| part.variance.sqrt()).collect();
+        let mut tables = GainTables::default();
         let scores: Vec<_> = self
-            .boxes
+            .cells
             .iter()
             .enumerate()
-            .map(|(draw, boxes)| {
+            .map(|(draw, cells)| {
                 let mean: Vec<f64> = parts.iter().map(|part| part.mean[draw]).collect();
-                log_gain_slopes(boxes, &mean, &deviation)
+                cells.slopes(&mean, &deviation, &mut tables)
             })
             .collect();
         let terms: Vec<f64> = scores.iter().map(|score| score.value).collect();
