@@ -1,5 +1,7 @@
 //! The boxwood command: server, worker, and the tools around them.
 
+// Doc comments of arguments are help texts for a terminal, not Markdown.
+#[allow(clippy::doc_markdown, rustdoc::bare_urls)]
 mod args;
 mod command;
 mod follow;

@@ -23,7 +23,7 @@ fn http(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u
         body.len()
     );
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        head.extend([name, ": ", value, "\r\n"]);
     }
     stream.write_all((head + "\r\n").as_bytes()).unwrap();
     // A server that refuses a large body may close before it has read all of it.

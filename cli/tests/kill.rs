@@ -273,3 +273,83 @@ async fn the_study_completes_when_workers_and_servers_are_killed() {
         check_end(&api, study.id).await;
     }
 }
+
+/// Suggestions of a sequential client in order; the server is killed before the suggestion of that number.
+async fn sequence(
+    folder: &Path,
+    database: &str,
+    kill_before: Option<usize>,
+) -> (Vec<String>, ServerProcess, i64) {
+    let mut server = ServerProcess::start(folder, database);
+    let api = Api::new(&server.grpc());
+    let mut spec = spec("sequence", false);
+    spec["solver"] = json!({"name": "bo"});
+    spec["budget"] = json!({"trials": 12});
+    spec["fidelity"] = json!(null);
+    spec["lease_seconds"] = json!(30.0);
+    let study = api.create(&spec).await;
+    let worker = WorkerHello { name: "sequential".into(), slots: 1, ..WorkerHello::default() };
+    let mut points = Vec::new();
+    loop {
+        if kill_before == Some(points.len()) {
+            server.kill();
+            server.restart();
+        }
+        let request = SuggestRequest {
+            study: study.id,
+            count: 1,
+            wait_seconds: 20.0,
+            worker: Some(worker.clone()),
+            request_id: format!("suggestion-{}", points.len()),
+        };
+        let trials = api.trials();
+        let mut answer = call!(trials, suggest, request).await.unwrap();
+        if answer.closed {
+            return (points, server, study.id);
+        }
+        let Some(lease) = answer.leases.pop() else { continue };
+        let point: serde_json::Value = serde_json::from_str(&lease.point_json).unwrap();
+        let (x, y) = (point["x"].as_f64().unwrap(), point["y"].as_f64().unwrap());
+        let key = LeaseKey { trial: lease.trial, epoch: lease.epoch };
+        let request = FinishRequest {
+            lease: Some(key),
+            ending: Ending::Reached.into(),
+            result: Some(ReportEntry {
+                lease: Some(key),
+                step: 1,
+                metrics: [("value".to_owned(), (x - 0.3).powi(2) + (y - 0.7).powi(2))].into(),
+                seconds: None,
+            }),
+            ..FinishRequest::default()
+        };
+        let workers = api.workers();
+        call!(workers, finish, request).await.unwrap();
+        points.push(lease.point_json);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sequential_client_sees_the_same_points_again_and_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    for (engine, database) in databases(folder.path()).await {
+        let (first, server, study) = sequence(folder.path(), &database, None).await;
+        assert_eq!(first.len(), 12, "{engine}: the budget is spent exactly");
+        let output =
+            support::run(&["--server", &server.grpc(), "--json", "study", "replay", &study.to_string()]);
+        let replay = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{engine}: replay differs: {replay}");
+        drop(server);
+        for (run, (_, database)) in databases(&subfolder(folder.path(), engine)).await.into_iter().enumerate()
+        {
+            let (again, ..) =
+                sequence(&subfolder(folder.path(), &format!("{engine}-{run}")), &database, Some(6)).await;
+            assert_eq!(first, again, "{engine}: other suggestions after a kill");
+        }
+    }
+}
+
+fn subfolder(folder: &Path, name: &str) -> std::path::PathBuf {
+    let folder = folder.join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}

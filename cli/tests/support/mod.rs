@@ -28,7 +28,7 @@ use serde_json::Value;
 use tonic::transport::{Channel, Endpoint};
 
 /// Longest wait for anything in these tests.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 pub fn boxwood() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_boxwood"));

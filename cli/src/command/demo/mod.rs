@@ -194,6 +194,6 @@ async fn watch(remote: &Remote, study: &Study, args: &DemoArgs, processes: &mut 
                 processes.logs().display()
             );
         }
-        tokio::time::sleep(Duration::from_millis(1000)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

@@ -83,7 +83,7 @@ impl Processes {
                 &ready_text,
             ],
         )?;
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some(status) = server.try_wait()? {
                 let log = std::fs::read_to_string(self.logs().join("server.log")).unwrap_or_default();
