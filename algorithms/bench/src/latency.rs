@@ -16,7 +16,7 @@ use crate::run::{Options, versions};
 use crate::solver::parse;
 
 /// Suggestions timed after the first.
-const REPEATS: usize = 5;
+const REPEATS: usize = 8;
 
 /// Times suggestions on a smooth function after random trials: per solver, number of floats and number of trials. Only the
 /// solvers and the command of `options` matter.
@@ -69,6 +69,10 @@ fn time(
     for _ in 0..count {
         let row = problem.space().sample(&mut rng).map_err(|error| error.to_string())?;
         trials.push(trial(test, problem, problem.space().decode(&row), trials.len())?);
+    }
+    // Some solvers begin a study at the default point; that trial is there from the start.
+    if let Some(point) = problem.space().default_point() {
+        trials.push(trial(test, problem, point, trials.len())?);
     }
     let mut seconds = Vec::with_capacity(REPEATS + 1);
     for repeat in 0..=REPEATS {

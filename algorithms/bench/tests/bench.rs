@@ -158,6 +158,6 @@ fn peers_are_read_from_their_files_and_ranked_at_equal_budgets() {
 fn suggestions_are_timed_after_random_trials() {
     let report = latency(&options("latency", &["random"]), &[6], &[20]).unwrap();
     let row = &report.latency[0];
-    assert_eq!((row.seconds.len(), row.trials, row.failed.as_deref()), (5, 20, None));
+    assert_eq!((row.seconds.len(), row.trials, row.failed.as_deref()), (8, 20, None));
     assert!(report.text().contains("mean of further"));
 }

@@ -99,7 +99,12 @@ fn arms_come_from_one_file_per_classifier() {
     let folder = tempfile::tempdir().unwrap();
     let rows = |arm: usize| -> String {
         let row = |i: usize| {
-            format!("iris,{},{},{}\n", i, if i.is_multiple_of(2) { "l1" } else { "l2" }, 0.5 + 0.01 * (i + arm) as f64)
+            format!(
+                "iris,{},{},{}\n",
+                i,
+                if i.is_multiple_of(2) { "l1" } else { "l2" },
+                0.5 + 0.01 * (i + arm) as f64
+            )
         };
         let more: String = (0..25).map(row).collect();
         format!("dataset,C,penalty,perf\n{more}tiny,1,l1,0.9\n")

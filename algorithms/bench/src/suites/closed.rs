@@ -158,9 +158,10 @@ pub(super) fn cash() -> Suite {
         // Heights fall from 0.9; wide arms are hard to tune, slow ones look bad early.
         [0.9 - 0.012 * i, 0.1 + 0.05 * (i % 4.0), 0.02 + 0.03 * (i % 3.0)]
     });
+    let graded = Task::full_runs(CashArms { max_resource: 27, ..CashArms::default() }, 40.0, 4);
     Suite::of(vec![
         Task::trials(CashArms::default(), 80),
         Task::trials(CashArms { arms: sixteen.collect(), max_resource: 1, broken: Some(5) }, 200),
-        Task::full_runs(CashArms { max_resource: 27, ..CashArms::default() }, 40.0, 4),
+        Task { label: Some("cash4_epochs".into()), ..graded },
     ])
 }

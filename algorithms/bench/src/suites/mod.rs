@@ -28,6 +28,8 @@ pub enum Measure {
 /// A problem with its budget.
 #[derive(Clone)]
 pub struct Task {
+    /// Name where it is not the problem's own.
+    pub label: Option<String>,
     /// The problem.
     pub problem: Arc<dyn TestProblem>,
     /// The problem without noise, where results are noisy.
@@ -52,6 +54,7 @@ impl Task {
     /// A budget of trials on one worker, measured by regret.
     pub fn trials(problem: impl TestProblem + 'static, trials: u64) -> Self {
         Self {
+            label: None,
             problem: Arc::new(problem),
             truth: None,
             measure: Measure::Regret,
@@ -66,9 +69,9 @@ impl Task {
         Self { trials: None, full_runs: Some(full_runs), workers, ..Self::trials(problem, 1) }
     }
 
-    /// Name of the problem, with the number of workers where that is part of the task.
+    /// Name in tables: the label, or else the problem's.
     pub fn name(&self) -> String {
-        self.problem.name()
+        self.label.clone().unwrap_or_else(|| self.problem.name())
     }
 }
 

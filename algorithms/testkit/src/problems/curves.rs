@@ -11,7 +11,13 @@ use super::single::{BRANIN_MINIMUM, HARTMANN_WEIGHTS, HARTMANN3_MINIMUM, hartman
 use super::{Outcome, TestProblem, coordinates, cube, minimize, number, text, value};
 
 fn fidelity(min: u64, max: u64) -> Fidelity {
-    Fidelity { resource: "units".into(), min: Some(min), max: Some(max), reduction_factor: Some(3), rungs: None }
+    Fidelity {
+        resource: "units".into(),
+        min: Some(min),
+        max: Some(max),
+        reduction_factor: Some(3),
+        rungs: None,
+    }
 }
 
 /// A standard normal draw (Box and Muller, 1958).
