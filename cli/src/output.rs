@@ -20,6 +20,11 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
+/// The lines of a table without the blanks that fill up its last column.
+pub(crate) fn lines(table: &Table) -> String {
+    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
 /// Aligns the given columns to the right.
 pub(crate) fn right<const N: usize>(table: &mut Table, columns: [usize; N]) {
     for column in columns {

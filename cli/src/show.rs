@@ -83,5 +83,5 @@ pub(crate) fn trials(trials: &[Trial]) -> String {
         ]);
     }
     output::right(&mut table, [0, 1, 3, 4, 5]);
-    table.to_string()
+    output::lines(&table)
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use boxwood_client::Verdict;
 use boxwood_client::child::{Message, Numbers, Session};
-use boxwood_trainers::{ComputeDevice, Directive, PROGRAM, Report, Reporter, ResourceRange, TrialEnd, TrialRequest};
+use boxwood_trainers::{
+    ComputeDevice, Directive, PROGRAM, Report, Reporter, ResourceRange, TrialEnd, TrialRequest,
+};
 use serde_json::Value;
 
 /// Numbers of a report that describe the run and not the model's quality.
@@ -34,7 +36,8 @@ fn request(session: &Session) -> Result<TrialRequest> {
     }
     let mut arguments = trial.arguments.clone();
     let data = arguments.remove("data").context("the study's program.arguments lack `data`")?;
-    let device = arguments.remove("device").map_or_else(|| Ok(ComputeDevice::default()), serde_json::from_value);
+    let device =
+        arguments.remove("device").map_or_else(|| Ok(ComputeDevice::default()), serde_json::from_value);
     if let Some(name) = arguments.keys().next() {
         bail!("program.arguments.{name} is unknown; the arguments are: data, device");
     }

@@ -131,7 +131,7 @@ async fn list(
         ]);
     }
     output::right(&mut table, [0, 3, 4, 5]);
-    println!("{table}");
+    println!("{}", output::lines(&table));
     Ok(())
 }
 
@@ -366,15 +366,20 @@ fn print_document(value: &Value, depth: usize) {
         }
         Value::Array(items) => {
             for item in items {
-                if let Value::Object(fields) = item {
-                    let line: Vec<String> = fields
-                        .iter()
-                        .filter(|(_, value)| !value.is_null())
-                        .map(|(name, value)| format!("{name} {}", scalar(value)))
-                        .collect();
-                    println!("{indent}- {}", line.join(", "));
-                } else {
+                let Value::Object(fields) = item else {
                     println!("{indent}- {}", scalar(item));
+                    continue;
+                };
+                let nested = |value: &Value| value.is_object() || value.is_array();
+                let line: Vec<String> = fields
+                    .iter()
+                    .filter(|(_, value)| !value.is_null() && !nested(value))
+                    .map(|(name, value)| format!("{name} {}", scalar(value)))
+                    .collect();
+                println!("{indent}- {}", line.join(", "));
+                for (name, value) in fields.iter().filter(|(_, value)| nested(value)) {
+                    println!("{indent}    {name}:");
+                    print_document(value, depth + 3);
                 }
             }
         }

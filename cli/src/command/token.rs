@@ -39,7 +39,7 @@ pub(crate) async fn run(command: TokenCommand, project: &str, as_json: bool) -> 
                     token.name.clone(),
                 ]);
             }
-            println!("{table}");
+            println!("{}", output::lines(&table));
         }
         TokenCommand::Revoke { database, id } => {
             boxwood_front::revoke_token(&config(&database, Options::default())?, id).await?;

@@ -97,7 +97,7 @@ pub(crate) async fn run(load: &Load, as_json: bool) -> Result<()> {
         ]);
     }
     output::right(&mut table, [1, 2, 3, 4]);
-    println!("{table}");
+    println!("{}", output::lines(&table));
     Ok(())
 }
 

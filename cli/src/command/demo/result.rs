@@ -116,7 +116,7 @@ impl DemoReport {
             ]);
         }
         output::right(&mut table, [1, 2, 3, 4]);
-        println!("{table}");
+        println!("{}", output::lines(&table));
         println!();
         let (database, id) = (shell_word(database), self.study.id);
         println!("look further:");
