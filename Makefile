@@ -9,6 +9,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BOXWOOD := $(TARGET)/debug/boxwood
 # Arguments of `boxwood demo`, for example: make demo ARGS="--minutes 2 --fresh"
 ARGS ?=
+# Seeds of `make bench`.
+SEEDS ?= 10
 DENY_VERSION := 0.20.2
 export CARGO_TERM_COLOR ?= auto
 
@@ -53,9 +55,12 @@ audit: ## Check the dependencies for known vulnerabilities (needs the advisory d
 	$(CARGO) deny check advisories
 
 .PHONY: bench
-bench: build ## Measure the service and the solvers on this machine
+bench: build ## Measure the service and the solvers on this machine, and write docs/benchmarks.md (SEEDS=10)
 	$(BOXWOOD) bench service --seconds 10
-	$(BOXWOOD) bench solvers --suite smoke
+	mkdir -p docs/benchmarks
+	$(BOXWOOD) bench solvers --suite public --seeds $(SEEDS) --json-file docs/benchmarks/public.json
+	$(BOXWOOD) bench solvers --solver random,tpe,forest,bo --latency 50,200,1000 --json-file docs/benchmarks/latency.json
+	scripts/bench-docs
 
 .PHONY: test-kill
 test-kill: setup-test ## The slow lane: 50 rounds of kill -9 on both stores

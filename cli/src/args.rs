@@ -332,21 +332,60 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 1000)]
         leases: u32,
     },
-    /// Run solvers on problems with known optima, in process.
-    Solvers {
-        /// Suite of problems.
-        #[arg(long, default_value = "smoke")]
-        suite: String,
-        /// Solvers, separated by commas.
-        #[arg(long, default_value = "random,sobol,bo,forest,tpe", value_delimiter = ',')]
-        solver: Vec<String>,
-        /// Number of seeds.
-        #[arg(long, default_value_t = 5)]
-        seeds: u64,
-        /// Trials per run; the problem's own number when absent.
-        #[arg(long)]
-        trials: Option<u64>,
+    /// Run solvers on a suite of problems with known optima, in process.
+    Solvers(BenchSolversArgs),
+    /// Test two files of `bench solvers --json-file` against each other, paired by seed.
+    Compare {
+        /// The first file.
+        first: PathBuf,
+        /// The second file.
+        second: PathBuf,
     },
+    /// Put a file of `bench solvers --json-file` beside stored results of other libraries.
+    Peers {
+        /// The file.
+        report: PathBuf,
+        /// Folder with the results of the others, one JSON file per library and problem.
+        #[arg(long)]
+        results: PathBuf,
+        /// Also write the table to this file as JSON.
+        #[arg(long, value_name = "FILE")]
+        json_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchSolversArgs {
+    /// Suite of problems.
+    #[arg(long, default_value = "smoke")]
+    pub(crate) suite: String,
+    /// Problems of the suite to keep, separated by commas; all when absent.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) problem: Vec<String>,
+    /// Solvers, separated by commas; parameters follow a colon, as in asha:sampler=gp.
+    #[arg(long, default_value = "random,sobol,bo,forest,tpe", value_delimiter = ',')]
+    pub(crate) solver: Vec<String>,
+    /// Number of seeds.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) seeds: u64,
+    /// Virtual workers; the problem's own number when absent.
+    #[arg(long)]
+    pub(crate) workers: Option<usize>,
+    /// Trials per run; the problem's own number when absent.
+    #[arg(long)]
+    pub(crate) trials: Option<u64>,
+    /// Folder with tables of recorded results.
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Studies run at a time; one per core when absent.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Instead of a suite, time suggestions after these numbers of random trials: 50,200,1000,5000.
+    #[arg(long, value_delimiter = ',', value_name = "TRIALS")]
+    pub(crate) latency: Vec<usize>,
+    /// Also write the report to this file, for `bench compare` and `bench peers`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,8 +12,12 @@ pub(crate) async fn run(command: BenchCommand, as_json: bool) -> Result<()> {
         BenchCommand::Service { database, clients, seconds, leases } => {
             service::run(&service::Load { database, clients, seconds, leases }, as_json).await
         }
-        BenchCommand::Solvers { suite, solver, seeds, trials } => {
-            tokio::task::spawn_blocking(move || solvers::run(&suite, &solver, seeds, trials, as_json)).await?
+        BenchCommand::Solvers(args) => {
+            tokio::task::spawn_blocking(move || solvers::run(args, as_json)).await?
+        }
+        BenchCommand::Compare { first, second } => solvers::compare(&first, &second, as_json),
+        BenchCommand::Peers { report, results, json_file } => {
+            solvers::peers(&report, &results, json_file.as_deref(), as_json)
         }
     }
 }
