@@ -9,6 +9,7 @@ mod output;
 mod remote;
 mod show;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ use crate::args::{Cli, Command, DEFAULT_SERVER};
 use crate::remote::Remote;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(demo_json_file(std::env::args_os().collect()));
     match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -28,6 +29,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `--json` is a switch everywhere; `boxwood demo --json FILE` names the file of the result.
+fn demo_json_file(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let demo = arguments.iter().position(|argument| argument == "demo");
+    let json = arguments.iter().position(|argument| argument == "--json");
+    if let (Some(demo), Some(json)) = (demo, json)
+        && demo < json
+        && arguments.get(json + 1).is_some_and(|next| !next.as_encoded_bytes().starts_with(b"-"))
+    {
+        arguments[json] = "--json-file".into();
+    }
+    arguments
 }
 
 /// `boxwood ... | head` ends the reader early; that is no failure.
@@ -84,4 +98,26 @@ fn init_log() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(line: &str) -> String {
+        let words = demo_json_file(line.split(' ').map(OsString::from).collect());
+        words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn only_the_demo_takes_a_file_after_json() {
+        assert_eq!(rewritten("boxwood demo --json out.json"), "boxwood demo --json-file out.json");
+        assert_eq!(rewritten("boxwood demo --json --fresh"), "boxwood demo --json --fresh");
+        assert_eq!(rewritten("boxwood --json study list"), "boxwood --json study list");
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
 }

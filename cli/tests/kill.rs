@@ -32,7 +32,10 @@ fn seed() -> u64 {
     seed
 }
 
-const TRIALS: u64 = 60;
+/// Enough trials that most kills hit a running study.
+fn budget() -> u64 {
+    60.max(12 * u64::from(rounds()))
+}
 
 fn spec(name: &str, program: bool) -> serde_json::Value {
     let mut spec = json!({
@@ -44,7 +47,7 @@ fn spec(name: &str, program: bool) -> serde_json::Value {
         "objectives": [{"metric": "value", "goal": "minimize"}],
         "fidelity": {"resource": "steps", "rungs": [1, 3]},
         "solver": {"name": "asha"},
-        "budget": {"trials": TRIALS},
+        "budget": {"trials": budget()},
         "lease_seconds": 1.0,
     });
     if program {
@@ -148,7 +151,7 @@ async fn wait_for_end(api: &Api, study: i64) {
 async fn check_end(api: &Api, study: i64) {
     let trials = api.all_trials(study).await;
     let counted: Vec<_> = trials.iter().filter(|trial| trial.state() != TrialState::Cancelled).collect();
-    assert_eq!(counted.len() as u64, TRIALS, "the budget is spent exactly");
+    assert_eq!(counted.len() as u64, budget(), "the budget is spent exactly");
     let mut numbers: Vec<u32> = trials.iter().map(|trial| trial.number).collect();
     numbers.dedup();
     assert_eq!(numbers.len(), trials.len(), "no number is given twice");
@@ -201,7 +204,7 @@ async fn no_acknowledged_report_is_lost_when_the_server_is_killed() {
         }
         check_end(&api, study.id).await;
         let acknowledged = acknowledged.lock().unwrap().clone();
-        assert!(acknowledged.len() as u64 >= TRIALS);
+        assert!(acknowledged.len() as u64 >= budget());
         let mut stored = HashMap::new();
         for trial in api.all_trials(study.id).await {
             for point in api.trial(trial.id).await.curve {
