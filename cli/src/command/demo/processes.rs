@@ -21,9 +21,22 @@ pub(crate) struct ServerAddresses {
 /// Started children. Each one also watches this process and ends with it, so that not even kill -9 leaves one behind.
 pub(crate) struct Processes {
     folder: PathBuf,
-    workers: Vec<(String, Child)>,
+    workers: Vec<WorkerChild>,
     server: Option<Child>,
 }
+
+/// A worker with what it takes to start it again.
+struct WorkerChild {
+    index: u32,
+    server: String,
+    child: Child,
+    restarts: u32,
+}
+
+/// Restarts of one worker, one a second: enough for a worker of an earlier run that was killed to give up its folder.
+const RESTARTS: u32 = 45;
+/// Time for a server of an earlier run that was killed to give up its database.
+const LEAVING: Duration = Duration::from_secs(30);
 
 /// Time that children get to end by themselves.
 const GRACE: Duration = Duration::from_secs(10);
@@ -69,24 +82,28 @@ impl Processes {
             std::fs::remove_file(&ready).context("remove the ready file of an earlier run")?;
         }
         let ready_text = ready.to_string_lossy().into_owned();
-        let mut server = self.spawn(
-            "server",
-            &[
-                "serve",
-                "--database",
-                database,
-                "--grpc",
-                "127.0.0.1:0",
-                "--rest",
-                "127.0.0.1:0",
-                "--ready-file",
-                &ready_text,
-            ],
-        )?;
+        let arguments = [
+            "serve",
+            "--database",
+            database,
+            "--grpc",
+            "127.0.0.1:0",
+            "--rest",
+            "127.0.0.1:0",
+            "--ready-file",
+            &ready_text,
+        ];
+        let mut server = self.spawn("server", &arguments)?;
+        let begun = Instant::now();
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some(status) = server.try_wait()? {
                 let log = std::fs::read_to_string(self.logs().join("server.log")).unwrap_or_default();
+                if log.contains("another server") && begun.elapsed() < LEAVING {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    server = self.spawn("server", &arguments)?;
+                    continue;
+                }
                 let tail: Vec<&str> = log.lines().rev().take(5).collect();
                 let tail: Vec<&str> = tail.into_iter().rev().collect();
                 bail!("the server ended ({status}):\n{}", tail.join("\n"));
@@ -106,6 +123,12 @@ impl Processes {
 
     /// Starts one worker with one slot.
     pub(crate) fn start_worker(&mut self, index: u32, server: &str) -> Result<()> {
+        let child = self.spawn_worker(index, server)?;
+        self.workers.push(WorkerChild { index, server: server.to_owned(), child, restarts: 0 });
+        Ok(())
+    }
+
+    fn spawn_worker(&self, index: u32, server: &str) -> Result<Child> {
         let name = format!("demo-{index}");
         let folder = self.folder.join("work").join(&name).to_string_lossy().into_owned();
         let checkpoints = self.folder.join("checkpoints").to_string_lossy().into_owned();
@@ -122,18 +145,21 @@ impl Processes {
             "--checkpoints",
             &checkpoints,
         ];
-        let child = self.spawn(&format!("worker-{index}"), &arguments)?;
-        self.workers.push((name, child));
-        Ok(())
+        self.spawn(&format!("worker-{index}"), &arguments)
     }
 
-    /// Fails when a child has ended.
+    /// Starts workers again that have ended; fails when one ends again and again, or the server has.
     pub(crate) fn check(&mut self) -> Result<()> {
         let logs = self.logs();
-        for (name, child) in &mut self.workers {
-            if let Some(status) = child.try_wait()? {
-                bail!("worker {name} ended ({status}); the logs are in {}", logs.display());
+        for place in 0..self.workers.len() {
+            let worker = &mut self.workers[place];
+            let Some(status) = worker.child.try_wait()? else { continue };
+            if worker.restarts >= RESTARTS {
+                bail!("worker demo-{} ended ({status}); the logs are in {}", worker.index, logs.display());
             }
+            worker.restarts += 1;
+            let (index, server) = (worker.index, worker.server.clone());
+            self.workers[place].child = self.spawn_worker(index, &server)?;
         }
         if let Some(server) = &mut self.server
             && let Some(status) = server.try_wait()?
@@ -145,11 +171,11 @@ impl Processes {
 
     /// Ends the workers, then the server: politely, then by force.
     pub(crate) async fn stop(&mut self) -> Result<()> {
-        for (_, child) in &self.workers {
-            terminate(child);
+        for worker in &self.workers {
+            terminate(&worker.child);
         }
-        for (_, mut child) in self.workers.drain(..) {
-            end(&mut child).await?;
+        for mut worker in self.workers.drain(..) {
+            end(&mut worker.child).await?;
         }
         if let Some(mut server) = self.server.take() {
             terminate(&server);
