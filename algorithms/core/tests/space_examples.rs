@@ -56,6 +56,17 @@ fn floats_are_short_decimals_and_bounds_are_exact() {
 }
 
 #[test]
+fn a_rounding_error_beside_zero_means_the_level_at_zero() {
+    let step = r#"{"name":"a","type":"float","low":-0.3,"high":0.5,"step":0.1}"#;
+    let space = space(&format!(
+        r#"{step},{{"name":"b","type":"boolean","when":{{"parameter":"a","equals":5.551115123125783e-17}}}}"#
+    ));
+    let unit = unit(step, 0.0);
+    assert_eq!(space.decode(&[unit, 0.25]), Point::from([("a", 0.0.into()), ("b", Value::from(false))]));
+    assert_eq!(space.decode(&[unit + 0.2, 0.25]).get("b"), None);
+}
+
+#[test]
 fn weights_and_uniformity_of_samples() {
     // 4,000 draws of a share p have a deviation of at most 0.0079; the limit of 0.04 is five of them, so that a false
     // alarm has a probability below 1e-5 for each of the shares, over all seeds.

@@ -155,7 +155,9 @@ impl Generator {
                 (low + step * self.below(((high - low) / step) as u64 + 1) as i64).into()
             }
             Domain::Float { low, high, step: Some(step), .. } => {
-                (low + step * self.below(((high - low) / step + 1e-9) as u64 + 1) as f64).into()
+                let level = low + step * self.below(((high - low) / step + 1e-9) as u64 + 1) as f64;
+                // A rounding error beside zero means zero; `close` compares relative to the values.
+                (if level.abs() < 1e-9 * step { 0.0 } else { level }).into()
             }
             Domain::Float { low, high, .. } => (low + self.uniform() * (high - low)).min(*high).into(),
         }
