@@ -9,6 +9,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BOXWOOD := $(TARGET)/debug/boxwood
 # Arguments of `boxwood demo`, for example: make demo ARGS="--minutes 2 --fresh"
 ARGS ?=
+# A solver outside the workspace, which must keep compiling and passing.
+EXAMPLE := examples/new-solver/Cargo.toml
 # Seeds of `make bench`.
 SEEDS ?= 10
 DENY_VERSION := 0.20.2
@@ -35,12 +37,14 @@ test: setup-test ## Run every test: formatting, lints, dependency rules, all cra
 	$(CARGO) fmt --all --check
 	$(CARGO) run -q -p boxwood-xtask -- check-deps
 	BOXWOOD_REQUIRE_POSTGRES=1 $(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --locked --manifest-path $(EXAMPLE) --target-dir $(TARGET)/new-solver
 
 .PHONY: lint
 lint: ## Clippy with warnings as errors, documentation warnings, denied dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) run -q -p boxwood-xtask -- check-deps
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --manifest-path $(EXAMPLE) --target-dir $(TARGET)/new-solver --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 	$(MAKE) deny
 
