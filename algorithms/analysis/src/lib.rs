@@ -6,15 +6,22 @@
 
 mod arms;
 mod convergence;
+mod forecast;
 mod importance;
+mod model;
 mod observed;
 mod pareto;
+mod predicted;
+mod quality;
 
 pub use arms::{ArmSummary, arm_summaries};
 pub use convergence::{ConvergenceStep, convergence};
+pub use forecast::{GainForecast, gain_forecast};
 pub use importance::{Importance, ImportanceOptions, importance};
 pub use observed::{Observed, observed_at, observed_rung};
 pub use pareto::{ParetoPoint, hypervolume, is_dominated, pareto_front, reference_point};
+pub use predicted::{PredictedBest, predicted_best};
+pub use quality::{SurrogateQuality, surrogate_quality};
 
 #[cfg(test)]
 mod fixture;

@@ -1,0 +1,252 @@
+//! What more trials can be expected to bring, from the curve of the best result so far.
+//!
+//! The extrapolation of performance by resource of `OpenBox` (Li et al., "A generalized black-box optimization
+//! Service", KDD 2021) after Domhan, Springenberg and Hutter ("Speeding up automatic hyperparameter optimization of deep
+//! neural networks by extrapolation of learning curves", IJCAI 2015): a weighted mix of decreasing curves
+//! `y(n) = a + b g(n)` with `b >= 0` and `g` falling to zero as a power, an exponential or a power of the logarithm. Where
+//! they sample all parameters by Markov chains, `a` and `b` are solved in closed form here for every shape of a grid, and
+//! a shape's weight is its likelihood. A best-so-far curve is a staircase whose residuals hang together, so that the
+//! number of its steps, not that of its trials, counts as the number of observations.
+//!
+//! Letters: n trials measured, N further ones.
+
+use boxwood_core::StudyView;
+use boxwood_numeric::normal_quantile;
+use serde::Serialize;
+
+use crate::convergence::convergence;
+
+/// Fewest results of which a forecast is made.
+const FEWEST: usize = 10;
+/// Exponents of the three families.
+const POWERS: [f64; 8] = [0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0];
+const RATES: [f64; 6] = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
+const LOG_POWERS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+/// Levels of the slope that a shape is looked at with.
+const LEVELS: usize = 21;
+
+/// Expected improvement of the best value by further trials.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GainForecast {
+    /// Further trials.
+    pub more: u64,
+    /// Best value now, native units.
+    pub best: f64,
+    /// Expected improvement, native units, not negative.
+    pub mean: f64,
+    /// The improvement is less than this with a probability of 5 %.
+    pub low: f64,
+    /// The median improvement.
+    pub median: f64,
+    /// The improvement is less than this with a probability of 95 %.
+    pub high: f64,
+    /// Probability that the objective's target is reached, where it has one; 1 when it was reached.
+    pub target_probability: Option<f64>,
+}
+
+/// Forecast of an objective's best value after so many further full trials, from the feasible results at the highest
+/// rung reached.
+///
+/// `None` with fewer than ten results there, or an unknown objective.
+pub fn gain_forecast(view: &StudyView, objective: usize, more: u64) -> Option<GainForecast> {
+    let declared = view.problem().objectives().get(objective)?;
+    let steps = convergence(view, objective);
+    let rung = steps.last()?.best_rung?;
+    let loss = |value: f64| declared.loss(value).map(boxwood_core::Loss::get).ok();
+    let feasible = steps.iter().filter(|step| step.feasible && step.rung == rung);
+    let mut least = f64::INFINITY;
+    let curve: Vec<f64> = feasible
+        .filter_map(|step| {
+            least = least.min(loss(step.value)?);
+            Some(least)
+        })
+        .collect();
+    if curve.len() < FEWEST {
+        return None;
+    }
+    let gains = gains(&curve, more as f64);
+    let target = declared.target.and_then(loss);
+    let reached = |target: f64| {
+        let enough = gains.iter().filter(|(gain, _)| least - gain <= target);
+        enough.map(|(_, weight)| weight).sum::<f64>()
+    };
+    Some(GainForecast {
+        more,
+        best: declared.native(boxwood_core::Loss::new(least).ok()?),
+        mean: gains.iter().map(|(gain, weight)| gain * weight).sum(),
+        low: quantile(&gains, 0.05),
+        median: quantile(&gains, 0.5),
+        high: quantile(&gains, 0.95),
+        target_probability: target.map(reached),
+    })
+}
+
+/// Possible gains by `more` trials after a falling curve with their probabilities, by rising gain.
+fn gains(curve: &[f64], more: f64) -> Vec<(f64, f64)> {
+    let count = curve.len() as f64;
+    let steps = 1 + curve.windows(2).filter(|pair| pair[1] < pair[0]).count();
+    let range = curve[0] - curve[curve.len() - 1];
+    if steps == 1 || more <= 0.0 {
+        return vec![(0.0, 1.0)];
+    }
+    let shapes = shapes(count);
+    let fits: Vec<Fit<'_>> = shapes.iter().filter_map(|shape| Fit::new(curve, shape.as_ref())).collect();
+    // No staircase is fitted better than its steps allow: half the mean height of one.
+    let floor = (0.5 * range / steps as f64).powi(2) / 12.0;
+    let score = |fit: &Fit| -0.5 * steps as f64 * (fit.variance + floor).ln();
+    let highest = fits.iter().map(score).fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = fits.iter().map(|fit| (score(fit) - highest).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    if total.is_nan() || total <= 0.0 {
+        return vec![(0.0, 1.0)];
+    }
+    let mut gains = Vec::with_capacity(fits.len() * LEVELS);
+    for (fit, weight) in fits.iter().zip(&weights) {
+        let residual = fit.variance + floor;
+        // The slope is as uncertain as that many independent residuals leave it; the end is one more stair.
+        let of_slope = residual / fit.spread * count / steps as f64;
+        let deviation = (of_slope * fit.fall(count, more).powi(2) + residual).sqrt();
+        let centre = curve[curve.len() - 1] - fit.at(count + more);
+        for level in 0..LEVELS {
+            let z = normal_quantile((level as f64 + 0.5) / LEVELS as f64);
+            gains.push(((centre + z * deviation).max(0.0), weight / total / LEVELS as f64));
+        }
+    }
+    gains.sort_by(|a, b| a.0.total_cmp(&b.0));
+    gains
+}
+
+fn quantile(gains: &[(f64, f64)], share: f64) -> f64 {
+    let mut below = 0.0;
+    for (gain, weight) in gains {
+        below += weight;
+        if below >= share {
+            return *gain;
+        }
+    }
+    gains.last().map_or(0.0, |(gain, _)| *gain)
+}
+
+/// A function of the number of trials that falls to zero.
+type Shape = Box<dyn Fn(f64) -> f64>;
+
+fn shapes(count: f64) -> Vec<Shape> {
+    let powers = POWERS.iter().map(|&power| -> Shape { Box::new(move |n: f64| n.powf(-power)) });
+    let rates = RATES.iter().map(|&rate| -> Shape { Box::new(move |n: f64| (-rate * n / count).exp()) });
+    let logs = LOG_POWERS
+        .iter()
+        .map(|&power| -> Shape { Box::new(move |n: f64| (n + std::f64::consts::E).ln().powf(-power)) });
+    powers.chain(rates).chain(logs).collect()
+}
+
+/// Least squares of a curve on one shape.
+struct Fit<'a> {
+    shape: &'a dyn Fn(f64) -> f64,
+    slope: f64,
+    /// The curve's mean less the slope times the shape's.
+    asymptote: f64,
+    /// Mean squared residual.
+    variance: f64,
+    /// Sum of squared distances of the shape from its mean.
+    spread: f64,
+}
+
+impl<'a> Fit<'a> {
+    fn new(curve: &[f64], shape: &'a dyn Fn(f64) -> f64) -> Option<Self> {
+        let count = curve.len() as f64;
+        let values: Vec<f64> = (1..=curve.len()).map(|n| shape(n as f64)).collect();
+        let (of_shape, of_curve) = (values.iter().sum::<f64>() / count, curve.iter().sum::<f64>() / count);
+        let pairs = || values.iter().zip(curve).map(|(g, y)| (g - of_shape, y - of_curve));
+        let spread: f64 = pairs().map(|(g, _)| g * g).sum();
+        let slope = pairs().map(|(g, y)| g * y).sum::<f64>() / spread;
+        let asymptote = of_curve - slope * of_shape;
+        let variance = pairs().map(|(g, y)| (y - slope * g).powi(2)).sum::<f64>() / count;
+        (slope.is_finite() && variance.is_finite()).then_some(Self {
+            shape,
+            slope,
+            asymptote,
+            variance,
+            spread,
+        })
+    }
+
+    fn at(&self, count: f64) -> f64 {
+        self.asymptote + self.slope * (self.shape)(count)
+    }
+
+    /// By how much the shape falls over the further trials.
+    fn fall(&self, count: f64, more: f64) -> f64 {
+        (self.shape)(count) - (self.shape)(count + more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use boxwood_core::Seed;
+    use rand::RngExt;
+
+    use super::*;
+    use crate::fixture::Study;
+
+    fn study(goal: &str, values: &[f64]) -> Study {
+        let space = r#"{"parameters":[{"name":"x","type":"float","low":0,"high":1}]}"#;
+        let mut study = Study::of_space(space, 1, goal);
+        for (i, value) in values.iter().enumerate() {
+            study.add(&format!(r#"{{"x":{}}}"#, i as f64 / values.len() as f64), &[vec![*value]]);
+        }
+        study
+    }
+
+    fn falling(count: usize) -> Vec<f64> {
+        (1..=count).map(|n| 2.0 + 3.0 / n as f64).collect()
+    }
+
+    #[test]
+    fn a_curve_of_a_known_shape_is_continued() {
+        let found = gain_forecast(&study("minimize", &falling(40)).view(), 0, 40).unwrap();
+        let truth = 3.0 / 40.0 - 3.0 / 80.0;
+        assert!((found.best - 2.075).abs() < 1e-12);
+        assert!(found.low <= truth && truth <= found.high, "{found:?} against {truth}");
+        assert!((found.median - truth).abs() < 0.5 * truth, "{found:?} against {truth}");
+    }
+
+    #[test]
+    fn a_flat_curve_brings_nothing_and_more_trials_bring_more() {
+        let flat = gain_forecast(&study("minimize", &[1.0; 30]).view(), 0, 100).unwrap();
+        assert_eq!((flat.mean, flat.high), (0.0, 0.0));
+        let study = study("minimize", &falling(20));
+        let gain = |more| gain_forecast(&study.view(), 0, more).unwrap().mean;
+        assert!(gain(0) == 0.0 && gain(5) < gain(50) && gain(50) < gain(5000));
+        assert_eq!(gain_forecast(&study.view(), 1, 5), None);
+    }
+
+    #[test]
+    fn too_little_is_no_answer() {
+        assert_eq!(gain_forecast(&study("minimize", &falling(9)).view(), 0, 10), None);
+    }
+
+    /// Random search on random problems: how often the true improvement lies inside the forecast's nine tenths.
+    #[test]
+    fn held_out_continuations_lie_mostly_inside() {
+        let (mut inside, mut all, mut over) = (0, 0, 0.0);
+        for seed in 0..120 {
+            let mut rng = Seed(seed).rng();
+            let (dimensions, power) = (1 + (seed % 6) as usize, 1.0 + rng.random::<f64>());
+            let mut draw = || {
+                let squared: f64 = (0..dimensions).map(|_| (rng.random::<f64>() - 0.4).powi(2)).sum();
+                squared.powf(0.5 * power)
+            };
+            let values: Vec<f64> = (0..160).map(|_| draw()).collect();
+            let best = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
+            let found = gain_forecast(&study("minimize", &values[..40]).view(), 0, 120).unwrap();
+            let truth = best(&values[..40]) - best(&values);
+            inside += usize::from(found.low <= truth + 1e-12 && truth <= found.high + 1e-12);
+            all += 1;
+            over += (found.mean - truth) / 120.0;
+        }
+        println!("seeds 0 to 119: {inside} of {all} inside, mean excess of the expected gain {over:.4}");
+        assert!(inside * 100 >= all * 75, "{inside} of {all}");
+    }
+}
