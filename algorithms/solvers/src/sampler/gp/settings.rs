@@ -1,0 +1,296 @@
+//! What a user can choose about Bayesian optimization, and which choices fit a problem.
+
+use boxwood_core::{Loss, Objective, Problem, Unsupported};
+use serde_json::{Map, Value as Json};
+
+use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
+
+/// Objectives up to which a hypervolume improvement is computed exactly; boxes grow too fast beyond.
+const MOST_BOXED: usize = 4;
+
+/// Parameters of Bayesian optimization beside the design's.
+pub(crate) const PARAMETERS: &[ParameterInfo] = &[
+    ParameterInfo {
+        name: "random_fraction",
+        kind: ParameterKind::Number { default: 0.0, low: 0.0, high: 1.0 },
+        meaning: "Share of points drawn at random once the model is used.",
+    },
+    ParameterInfo {
+        name: "acquisition",
+        kind: ParameterKind::Choice {
+            default: "auto",
+            choices: &[
+                "auto",
+                "log_ei",
+                "noisy_ei",
+                "pi",
+                "lcb",
+                "thompson",
+                "mes",
+                "ehvi",
+                "noisy_ehvi",
+                "parego",
+                "mesmo",
+                "usemo",
+            ],
+        },
+        meaning: "What makes a point worth trying. auto is log_ei for one objective, ehvi for 2 to 4, parego for more.",
+    },
+    ParameterInfo {
+        name: "batch",
+        kind: ParameterKind::Choice {
+            default: "believer",
+            choices: &["believer", "local_penalization", "median_imputation", "ucb_pe"],
+        },
+        meaning: "What pending points are taken to return: the model's mean (believer), the median loss, or nothing with a \
+                  penalty around them; ucb_pe explores by deviation (Vizier's, one objective without constraints).",
+    },
+    ParameterInfo {
+        name: "failures",
+        kind: ParameterKind::Choice { default: "both", choices: &["probability", "bad_loss", "both"] },
+        meaning: "What failed trials teach: where points fail, a bad loss there, or both.",
+    },
+    ParameterInfo {
+        name: "cost_aware",
+        kind: ParameterKind::Flag { default: false },
+        meaning: "Divides by the expected seconds of a trial, less and less as the budget of trials is used.",
+    },
+    ParameterInfo {
+        name: "reference_point",
+        kind: ParameterKind::Document { shape: "one number per objective" },
+        meaning: "Values of the objectives beyond which a point is worth nothing; the worst of the front and a tenth of its \
+                  range when absent.",
+    },
+    ParameterInfo {
+        name: "beliefs",
+        kind: ParameterKind::Document {
+            shape: "parameter: {center, deviation} or {weights: {choice: weight}}",
+        },
+        meaning: "Where the best point may lie: a centre in the parameter's units and a deviation as a share of its range \
+                  on its scale (0.1 when absent), or a weight per choice. Fades as results come in.",
+    },
+    ParameterInfo {
+        name: "belief_strength",
+        kind: ParameterKind::OptionalNumber { low: 0.0, high: 1e6 },
+        meaning: "Number of results at which a belief has the power one; a tenth of the budget of trials, or 10, when absent.",
+    },
+];
+
+/// What makes a point worth trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Criterion {
+    LogEi,
+    NoisyEi,
+    Pi,
+    Lcb,
+    Thompson,
+    Mes,
+    Ehvi,
+    NoisyEhvi,
+    ParEgo,
+    Mesmo,
+    Usemo,
+}
+
+/// What pending points are taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Batch {
+    Believer,
+    LocalPenalization,
+    MedianImputation,
+    UcbPe,
+}
+
+/// What is learned from failed trials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failures {
+    Probability,
+    BadLoss,
+    Both,
+}
+
+impl Failures {
+    pub(super) fn are_modelled(self) -> bool {
+        self != Self::BadLoss
+    }
+
+    pub(super) fn have_a_loss(self) -> bool {
+        self != Self::Probability
+    }
+}
+
+/// A user's choices.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// Nothing for `auto`.
+    criterion: Option<Criterion>,
+    pub(super) batch: Batch,
+    pub(super) failures: Failures,
+    pub(super) cost_aware: bool,
+    /// Native values.
+    reference_point: Option<Json>,
+    pub(super) beliefs: Option<Json>,
+    pub(super) belief_strength: Option<f64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            criterion: None,
+            batch: Batch::Believer,
+            failures: Failures::Both,
+            cost_aware: false,
+            reference_point: None,
+            beliefs: None,
+            belief_strength: None,
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
+        let criterion = match parameters.choice("acquisition")? {
+            "log_ei" => Some(Criterion::LogEi),
+            "noisy_ei" => Some(Criterion::NoisyEi),
+            "pi" => Some(Criterion::Pi),
+            "lcb" => Some(Criterion::Lcb),
+            "thompson" => Some(Criterion::Thompson),
+            "mes" => Some(Criterion::Mes),
+            "ehvi" => Some(Criterion::Ehvi),
+            "noisy_ehvi" => Some(Criterion::NoisyEhvi),
+            "parego" => Some(Criterion::ParEgo),
+            "mesmo" => Some(Criterion::Mesmo),
+            "usemo" => Some(Criterion::Usemo),
+            _ => None,
+        };
+        let batch = match parameters.choice("batch")? {
+            "local_penalization" => Batch::LocalPenalization,
+            "median_imputation" => Batch::MedianImputation,
+            "ucb_pe" => Batch::UcbPe,
+            _ => Batch::Believer,
+        };
+        let failures = match parameters.choice("failures")? {
+            "probability" => Failures::Probability,
+            "bad_loss" => Failures::BadLoss,
+            _ => Failures::Both,
+        };
+        Ok(Self {
+            criterion,
+            batch,
+            failures,
+            cost_aware: parameters.flag("cost_aware")?,
+            reference_point: parameters.document("reference_point").cloned(),
+            beliefs: parameters.document("beliefs").cloned(),
+            belief_strength: parameters.optional_number("belief_strength")?,
+        })
+    }
+
+    /// The criterion for a problem with this many objectives.
+    pub(super) fn criterion(&self, objectives: usize) -> Criterion {
+        self.criterion.unwrap_or(match objectives {
+            0 | 1 if self.batch == Batch::UcbPe => Criterion::Lcb,
+            0 | 1 => Criterion::LogEi,
+            2..=MOST_BOXED => Criterion::Ehvi,
+            _ => Criterion::ParEgo,
+        })
+    }
+
+    /// Whether the choices fit a problem; the reason, naming the parameter, when they do not.
+    pub(super) fn accept(&self, problem: &Problem) -> Result<(), String> {
+        let objectives = problem.objectives().len();
+        let constrained = !problem.constraints().is_empty();
+        let criterion = self.criterion(objectives);
+        let (low, high) = criterion.objectives();
+        if !(low..=high).contains(&objectives) {
+            let wanted =
+                if high == usize::MAX { format!("at least {low}") } else { format!("{low} to {high}") };
+            let wanted = if low == high { low.to_string() } else { wanted };
+            return Err(format!(
+                "acquisition: this one takes {wanted} objectives, the study has {objectives}"
+            ));
+        }
+        if constrained && !criterion.takes_constraints(objectives) {
+            return Err(
+                "acquisition: this one cannot be combined with constraints; use log_ei or ehvi".into()
+            );
+        }
+        if !criterion.is_logarithm() {
+            if self.cost_aware {
+                return Err(
+                    "cost_aware: only acquisitions that are logarithms can be divided by a cost".into()
+                );
+            }
+            if self.beliefs.is_some() {
+                return Err(
+                    "beliefs: only acquisitions that are logarithms can be weighted by a belief".into()
+                );
+            }
+        }
+        match self.batch {
+            Batch::UcbPe if objectives > 1 || constrained => {
+                return Err("batch: ucb_pe takes one objective and no constraints".into());
+            }
+            Batch::UcbPe if criterion != Criterion::Lcb => {
+                return Err(
+                    "batch: ucb_pe has an acquisition of its own; leave `acquisition` at auto or lcb".into(),
+                );
+            }
+            Batch::LocalPenalization if objectives > 1 || !criterion.is_logarithm() => {
+                return Err(
+                    "batch: local_penalization takes one objective and log_ei, noisy_ei, pi or mes".into()
+                );
+            }
+            _ => {}
+        }
+        self.reference_losses(problem)?;
+        Ok(())
+    }
+
+    /// The given reference point as losses.
+    pub(super) fn reference_losses(&self, problem: &Problem) -> Result<Option<Vec<f64>>, String> {
+        let Some(given) = &self.reference_point else { return Ok(None) };
+        let count = problem.objectives().len();
+        let values = given.as_array().filter(|values| values.len() == count);
+        let losses = values.and_then(|values| {
+            let pairs = values.iter().zip(problem.objectives());
+            let loss = |(value, objective): (&Json, &Objective)| objective.loss(value.as_f64()?).ok();
+            pairs.map(|pair| loss(pair).map(Loss::get)).collect::<Option<Vec<f64>>>()
+        });
+        let refusal = || format!("reference_point: a list of {count} numbers is needed, got {given}");
+        losses.map(Some).ok_or_else(refusal)
+    }
+
+    /// The given beliefs by parameter.
+    pub(super) fn belief_table(&self) -> Result<Option<&Map<String, Json>>, String> {
+        match &self.beliefs {
+            None => Ok(None),
+            Some(Json::Object(table)) => Ok(Some(table)),
+            Some(other) => Err(format!("beliefs: an object of parameters is needed, got {other}")),
+        }
+    }
+}
+
+impl Criterion {
+    /// Least and largest number of objectives.
+    fn objectives(self) -> (usize, usize) {
+        match self {
+            Self::LogEi | Self::NoisyEi | Self::Pi | Self::Lcb | Self::Mes => (1, 1),
+            Self::Thompson => (1, usize::MAX),
+            Self::Ehvi | Self::NoisyEhvi => (2, MOST_BOXED),
+            Self::ParEgo | Self::Mesmo | Self::Usemo => (2, usize::MAX),
+        }
+    }
+
+    fn takes_constraints(self, objectives: usize) -> bool {
+        match self {
+            Self::Lcb | Self::Usemo => false,
+            Self::Thompson => objectives == 1,
+            _ => true,
+        }
+    }
+
+    /// Whether probabilities and costs can be added in logarithms.
+    pub(super) fn is_logarithm(self) -> bool {
+        !matches!(self, Self::Lcb | Self::Thompson | Self::Usemo)
+    }
+}
