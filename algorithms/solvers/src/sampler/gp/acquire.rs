@@ -11,8 +11,8 @@ use boxwood_core::{Seed, SolverError};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{GpModel, JointPosterior, Posterior};
 
-use super::front::{means, reference_of};
-use super::models::{Fitting, Models, pending};
+use super::front::Front;
+use super::models::{Fitting, Models, Target, pending};
 use super::settings::{Batch, Criterion};
 use crate::history::Known;
 use crate::sampler::Proposal;
@@ -125,7 +125,7 @@ impl Choosing<'_> {
         let feasible = models.feasible_rows();
         let Some(first) = scalar.or(models.believing.first()) else { return Ok(None) };
         let Some(best) = noisy_incumbent(first, &feasible)? else { return Ok(None) };
-        let seed = seed.derive("draws", 0).0;
+        let draw = seed.derive("draws", 0).0;
         let observed = &models.observations;
         Ok(Some(match self.criterion {
             Criterion::LogEi | Criterion::ParEgo => Box::new(LogExpectedImprovement::new(first, best.value)),
@@ -146,32 +146,31 @@ impl Choosing<'_> {
             }
             Criterion::NoisyEi => {
                 let base = self.base(models, &feasible)?;
-                Box::new(LogNoisyExpectedImprovement::new(&models.plain[0], &base, DRAWS, seed)?)
+                Box::new(LogNoisyExpectedImprovement::new(&models.plain[0], &base, DRAWS, draw)?)
             }
             Criterion::NoisyEhvi => {
                 let base = self.base(models, &feasible)?;
-                let front = means(&models.plain, &feasible)?;
-                let reference = reference_of(&models.plain, &front, self.reference.as_deref());
+                let reference = self.front(&models.plain, &feasible, seed)?.reference;
                 let plain: Vec<&GpModel> = models.plain.iter().collect();
                 let draws = FRONT_DRAWS;
-                Box::new(LogNoisyExpectedHypervolumeImprovement::new(&plain, &base, &reference, draws, seed)?)
+                Box::new(LogNoisyExpectedHypervolumeImprovement::new(&plain, &base, &reference, draws, draw)?)
             }
             Criterion::Ehvi => {
                 let mut rows = feasible;
                 rows.push_rows(&models.promising_rows()?)?;
-                let front = means(&models.believing, &rows)?;
-                let reference = reference_of(&models.believing, &front, self.reference.as_deref());
-                Box::new(LogExpectedHypervolumeImprovement::new(
-                    posteriors(&models.believing),
-                    &front,
-                    &reference,
-                )?)
+                let Front { values, reference } = self.front(&models.believing, &rows, seed)?;
+                let models = posteriors(&models.believing);
+                Box::new(LogExpectedHypervolumeImprovement::new(models, &values, &reference)?)
             }
             Criterion::Mes | Criterion::Mesmo | Criterion::Thompson | Criterion::Usemo => {
-                let rows = candidate_rows(self.space, &observed.starts(), ENTROPY_CANDIDATES, seed)?;
-                Box::new(MinValueEntropy::new(&joint(&models.believing), &rows, ENTROPY_SAMPLES, seed)?)
+                let rows = candidate_rows(self.space, &observed.starts(), ENTROPY_CANDIDATES, draw)?;
+                Box::new(MinValueEntropy::new(&joint(&models.believing), &rows, ENTROPY_SAMPLES, draw)?)
             }
         }))
+    }
+
+    fn front(&self, models: &[GpModel], rows: &Rows, seed: Seed) -> Result<Front, AcquisitionError> {
+        Front::new(models, rows, self.reference.as_deref(), seed)
     }
 
     /// Observed rows that may be the best or on the front, and pending ones: what noisy acquisitions draw at.
@@ -190,7 +189,7 @@ impl Choosing<'_> {
         let observed = &models.observations;
         let weights = chebyshev_weights(observed.losses.width(), seed.derive("weights", 0).0);
         let scalars = AugmentedChebyshev::new(weights, &observed.losses)?.scalars(&observed.losses);
-        let model = self.fitting.fit(observed, scalars.clone(), true, "scalar")?;
+        let model = self.fitting.fit(observed, scalars.clone(), Target::Loss, "scalar")?;
         Ok(Some(pending(&model, &models.waiting, self.fitting.settings.batch, &scalars)?))
     }
 

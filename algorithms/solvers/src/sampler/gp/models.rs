@@ -4,11 +4,10 @@ use boxwood_acquisition::AcquisitionError;
 use boxwood_core::{Problem, Seed};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{
-    CostModel, FailureModel, GpCache, GpModel, GpOptions, Layout, Posterior, SurrogateError,
+    CostModel, FailureModel, GaussianProcess, GpCache, GpModel, GpOptions, Layout, Posterior, SurrogateError,
 };
 
 use super::data::Observations;
-use super::fit;
 use super::settings::{Batch, Settings};
 use crate::sampler::model::fence;
 
@@ -34,7 +33,19 @@ pub(super) struct Models {
     chosen: usize,
 }
 
-/// How one model of a plan is fitted.
+/// What a model predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The loss to minimize.
+    Loss,
+    /// One of several losses. Not warped: a front ends where one of the losses is at its worst, which is where the warp by
+    /// ranks is flat (on DTLZ2 with two objectives the median gap after 100 trials was 0.46 with warps, 0.01 without).
+    OneOfSeveral,
+    /// A violation of a constraint, known of measured rows only.
+    Violation,
+}
+
+/// How the models of a plan are fitted.
 pub(super) struct Fitting<'a> {
     pub(super) layout: &'a Layout,
     pub(super) problem: &'a Problem,
@@ -43,30 +54,27 @@ pub(super) struct Fitting<'a> {
 }
 
 impl Fitting<'_> {
-    /// A model of one value per result; failed rows get a bad one where the user wants that and `may_fail`.
+    /// A model of one value per result; failed rows get a bad loss where the user wants that.
     pub(super) fn fit(
         &self,
         observations: &Observations,
         mut targets: Vec<f64>,
-        may_fail: bool,
+        target: Target,
         purpose: &str,
     ) -> Result<GpModel, SurrogateError> {
         let mut rows = observations.rows.clone();
-        if may_fail && self.settings.failures.have_a_loss() {
+        if target != Target::Violation && self.settings.failures.have_a_loss() {
             if let Some(bad) = fence(&targets) {
                 rows.push_rows(&observations.failed)?;
                 targets.resize(rows.len(), bad);
             }
         }
         let base = observations.base.unwrap_or(rows.len());
-        let model = fit(
-            self.layout,
-            &rows.slice(0, base),
-            &targets[..base],
-            self.problem,
-            purpose,
-            Some(self.cache),
-        )?;
+        let options = GpOptions { warp_targets: target != Target::OneOfSeveral, ..GpOptions::default() };
+        let (part, values) = (rows.slice(0, base), &targets[..base]);
+        let seed = self.seed(purpose);
+        let model =
+            GaussianProcess::fit_scheduled(self.layout, &part, values, &options, seed, Some(self.cache))?;
         if base == rows.len() { Ok(model) } else { model.extend(&rows.slice(base, rows.len()), &targets) }
     }
 
@@ -106,14 +114,20 @@ impl Models {
         each_objective: bool,
     ) -> Result<Self, AcquisitionError> {
         let objectives = if each_objective { observations.losses.width() } else { 0 };
+        let target = if objectives > 1 { Target::OneOfSeveral } else { Target::Loss };
         let mut plain = Vec::with_capacity(objectives);
         for index in 0..objectives {
             let purpose = if index == 0 { "gp".to_owned() } else { format!("gp {index}") };
-            plain.push(fitting.fit(&observations, observations.objective(index), true, &purpose)?);
+            plain.push(fitting.fit(&observations, observations.objective(index), target, &purpose)?);
         }
         let mut constraints = Vec::with_capacity(observations.violations.len());
         for violations in &observations.violations {
-            constraints.push(fitting.fit(&observations, violations.clone(), false, "constraint")?);
+            constraints.push(fitting.fit(
+                &observations,
+                violations.clone(),
+                Target::Violation,
+                "constraint",
+            )?);
         }
         let mut models = Self {
             believing: plain.clone(),
