@@ -62,7 +62,7 @@ impl Choosing<'_> {
     ) -> Result<Option<Proposal>, SolverError> {
         if let Some(rows) = self.choices(models, seed).map_err(|error| numeric(&error))? {
             let row = rows.iter().find(|row| !known.contains(row));
-            return Ok(row.map(|row| self.proposal(models, row.to_vec(), None)));
+            return Ok(row.map(|row| proposal(models, row.to_vec(), None)));
         }
         let scalar = self.scalarized(models, seed).map_err(|error| numeric(&error))?;
         let improvement = self.improvement(models, scalar.as_ref(), seed).map_err(|error| numeric(&error))?;
@@ -102,17 +102,7 @@ impl Choosing<'_> {
         let budget = self.design.budget(size as usize, self.space.layout().len());
         let starts = models.observations.starts();
         let best = best_unknown(acquisition, self.space, &starts, &budget, seed, known)?;
-        Ok(best.map(|candidate| self.proposal(models, candidate.row, Some(candidate.value))))
-    }
-
-    fn proposal(&self, models: &Models, row: Vec<f64>, acquisition: Option<f64>) -> Proposal {
-        Proposal {
-            prediction: models.believing.first().and_then(|model| predict_loss(model, &row)),
-            acquisition,
-            model: Some(format!("Gaussian process on {} results", models.observations.measured)),
-            row,
-            sampler: "gp",
-        }
+        Ok(best.map(|candidate| proposal(models, candidate.row, Some(candidate.value))))
     }
 
     /// The acquisition of the objectives, logarithmic but for bounds; nothing before the first feasible result.
@@ -145,11 +135,11 @@ impl Choosing<'_> {
                 Box::new(LowerConfidenceBound::scheduled(first, dimensions, observed.measured))
             }
             Criterion::NoisyEi => {
-                let base = self.base(models, &feasible)?;
+                let base = base(models, &feasible)?;
                 Box::new(LogNoisyExpectedImprovement::new(&models.plain[0], &base, DRAWS, draw)?)
             }
             Criterion::NoisyEhvi => {
-                let base = self.base(models, &feasible)?;
+                let base = base(models, &feasible)?;
                 let reference = self.front(&models.plain, &feasible, seed)?.reference;
                 let plain: Vec<&GpModel> = models.plain.iter().collect();
                 let draws = FRONT_DRAWS;
@@ -171,14 +161,6 @@ impl Choosing<'_> {
 
     fn front(&self, models: &[GpModel], rows: &Rows, seed: Seed) -> Result<Front, AcquisitionError> {
         Front::new(models, rows, self.reference.as_deref(), seed)
-    }
-
-    /// Observed rows that may be the best or on the front, and pending ones: what noisy acquisitions draw at.
-    fn base(&self, models: &Models, feasible: &Rows) -> Result<Rows, AcquisitionError> {
-        let kept = contenders(&posteriors(&models.plain), feasible, CONTENDER_WIDTH, CONTENDERS)?;
-        let mut base = feasible.select(&kept);
-        base.push_rows(&models.promising_rows()?)?;
-        Ok(base)
     }
 
     /// All objectives as one random scalar, where the criterion wants that.
@@ -242,6 +224,24 @@ impl Choosing<'_> {
         };
         Ok(Some(rows.select(&chosen)))
     }
+}
+
+fn proposal(models: &Models, row: Vec<f64>, acquisition: Option<f64>) -> Proposal {
+    Proposal {
+        prediction: models.believing.first().and_then(|model| predict_loss(model, &row)),
+        acquisition,
+        model: Some(format!("Gaussian process on {} results", models.observations.measured)),
+        row,
+        sampler: "gp",
+    }
+}
+
+/// Observed rows that may be the best or on the front, and pending ones: what noisy acquisitions draw at.
+fn base(models: &Models, feasible: &Rows) -> Result<Rows, AcquisitionError> {
+    let kept = contenders(&posteriors(&models.plain), feasible, CONTENDER_WIDTH, CONTENDERS)?;
+    let mut base = feasible.select(&kept);
+    base.push_rows(&models.promising_rows()?)?;
+    Ok(base)
 }
 
 fn posteriors(models: &[GpModel]) -> Vec<&dyn Posterior> {

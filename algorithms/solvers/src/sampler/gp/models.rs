@@ -63,11 +63,12 @@ impl Fitting<'_> {
         purpose: &str,
     ) -> Result<GpModel, SurrogateError> {
         let mut rows = observations.rows.clone();
-        if target != Target::Violation && self.settings.failures.have_a_loss() {
-            if let Some(bad) = fence(&targets) {
-                rows.push_rows(&observations.failed)?;
-                targets.resize(rows.len(), bad);
-            }
+        if target != Target::Violation
+            && self.settings.failures.have_a_loss()
+            && let Some(bad) = fence(&targets)
+        {
+            rows.push_rows(&observations.failed)?;
+            targets.resize(rows.len(), bad);
         }
         let base = observations.base.unwrap_or(rows.len());
         let options = GpOptions { warp_targets: target != Target::OneOfSeveral, ..GpOptions::default() };
