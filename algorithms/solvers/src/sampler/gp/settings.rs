@@ -92,6 +92,21 @@ pub(super) enum Criterion {
     Usemo,
 }
 
+/// Criteria by the names of the parameter `acquisition`, `auto` left out.
+const CRITERIA: &[(&str, Criterion)] = &[
+    ("log_ei", Criterion::LogEi),
+    ("noisy_ei", Criterion::NoisyEi),
+    ("pi", Criterion::Pi),
+    ("lcb", Criterion::Lcb),
+    ("thompson", Criterion::Thompson),
+    ("mes", Criterion::Mes),
+    ("ehvi", Criterion::Ehvi),
+    ("noisy_ehvi", Criterion::NoisyEhvi),
+    ("parego", Criterion::ParEgo),
+    ("mesmo", Criterion::Mesmo),
+    ("usemo", Criterion::Usemo),
+];
+
 /// What pending points are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Batch {
@@ -149,20 +164,8 @@ impl Default for Settings {
 
 impl Settings {
     pub(super) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
-        let criterion = match parameters.choice("acquisition")? {
-            "log_ei" => Some(Criterion::LogEi),
-            "noisy_ei" => Some(Criterion::NoisyEi),
-            "pi" => Some(Criterion::Pi),
-            "lcb" => Some(Criterion::Lcb),
-            "thompson" => Some(Criterion::Thompson),
-            "mes" => Some(Criterion::Mes),
-            "ehvi" => Some(Criterion::Ehvi),
-            "noisy_ehvi" => Some(Criterion::NoisyEhvi),
-            "parego" => Some(Criterion::ParEgo),
-            "mesmo" => Some(Criterion::Mesmo),
-            "usemo" => Some(Criterion::Usemo),
-            _ => None,
-        };
+        let named = parameters.choice("acquisition")?;
+        let criterion = CRITERIA.iter().find(|(name, _)| *name == named).map(|(_, criterion)| *criterion);
         let batch = match parameters.choice("batch")? {
             "local_penalization" => Batch::LocalPenalization,
             "median_imputation" => Batch::MedianImputation,
@@ -200,19 +203,18 @@ impl Settings {
         let objectives = problem.objectives().len();
         let constrained = !problem.constraints().is_empty();
         let criterion = self.criterion(objectives);
+        let name = criterion.name();
         let (low, high) = criterion.objectives();
         if !(low..=high).contains(&objectives) {
-            let wanted =
-                if high == usize::MAX { format!("at least {low}") } else { format!("{low} to {high}") };
-            let wanted = if low == high { low.to_string() } else { wanted };
-            return Err(format!(
-                "acquisition: this one takes {wanted} objectives, the study has {objectives}"
-            ));
+            let wanted = match (low, high) {
+                (1, 1) => "one objective".to_owned(),
+                (low, usize::MAX) => format!("at least {low} objectives"),
+                (low, high) => format!("{low} to {high} objectives"),
+            };
+            return Err(format!("acquisition: {name} takes {wanted}, the study has {objectives}"));
         }
         if constrained && !criterion.takes_constraints(objectives) {
-            return Err(
-                "acquisition: this one cannot be combined with constraints; use log_ei or ehvi".into()
-            );
+            return Err(format!("acquisition: {name} cannot be combined with constraints"));
         }
         if !criterion.is_logarithm() {
             if self.cost_aware {
@@ -221,9 +223,7 @@ impl Settings {
                 );
             }
             if self.beliefs.is_some() {
-                return Err(
-                    "beliefs: only acquisitions that are logarithms can be weighted by a belief".into()
-                );
+                return Err(format!("beliefs: {name} is no logarithm, it cannot be weighted by a belief"));
             }
         }
         match self.batch {
@@ -271,6 +271,10 @@ impl Settings {
 }
 
 impl Criterion {
+    fn name(self) -> &'static str {
+        CRITERIA.iter().find(|(_, criterion)| *criterion == self).map_or("auto", |(name, _)| name)
+    }
+
     /// Least and largest number of objectives.
     fn objectives(self) -> (usize, usize) {
         match self {
