@@ -138,9 +138,9 @@ impl<P: TestProblem> TestProblem for Turned<P> {
             self.0.spec().objectives.into_iter().map(|objective| objective.metric).collect();
         match self.0.evaluate(point, resource, draw) {
             Outcome::Measured(Metrics(mut metrics)) => {
-                names.iter().for_each(|name| {
-                    metrics.entry(name.clone()).and_modify(|value| *value = -*value);
-                });
+                for name in names {
+                    metrics.entry(name).and_modify(|value| *value = -*value);
+                }
                 Outcome::Measured(Metrics(metrics))
             }
             other => other,
@@ -200,7 +200,9 @@ fn every_acquisition_proposes_where_it_is_accepted() {
         assert_eq!(trace.moves, run(&json, test, &options).moves, "{name}");
     };
     for (test, names) in cases {
-        names.iter().for_each(|name| check(test, name));
+        for name in names {
+            check(test, name);
+        }
     }
     for name in ["usemo", "thompson"] {
         check(&multi::zdt1(3), name);
@@ -297,6 +299,29 @@ fn a_belief_leads_at_first_and_fades() {
     println!("with a wrong belief: after 5 results {early:.3}, after 60 {late:.3}");
     assert!((early - 0.9).abs() < 0.2, "the belief leads: {early}");
     assert!((late - 0.2).abs() < 0.2, "results lead: {late}");
+}
+
+#[test]
+fn a_belief_about_choices_leads_too() {
+    let space = serde_json::json!({"parameters": [
+        {"name": "kind", "type": "categorical", "choices": ["a", "b", "c"]},
+        {"name": "on", "type": "boolean"},
+        {"name": "x", "type": "float", "low": 0.0, "high": 1.0},
+    ]});
+    let problem = Arc::new(boxwood_testkit::problems::minimize(&space).check().unwrap());
+    let view = history(&problem, 6, |row| (vec![1e-3 * row[2]], 1.0));
+    for choice in ["a", "b", "c"] {
+        let json = format!(
+            r#"{{"name":"bo","beliefs":{{"kind":{{"weights":{{"{choice}":1}}}},"on":{{"weights":{{"true":1}}}}}}}}"#
+        );
+        let chosen = problem.space().decode(&first_row(&json, &view));
+        assert_eq!(chosen.get("kind").unwrap().as_text(), Some(choice));
+        assert_eq!(chosen.get("on"), Some(&boxwood_core::space::Value::Boolean(true)));
+    }
+    let spec = |json: &str| serde_json::from_str::<SolverSpec>(json).unwrap();
+    let unknown = spec(r#"{"name":"bo","beliefs":{"kind":{"weights":{"d":1}}}}"#);
+    let message = build(&unknown, &problem).err().unwrap().to_string();
+    assert!(message.contains("beliefs.kind.weights: the parameter has no choice `d`"), "{message}");
 }
 
 #[test]

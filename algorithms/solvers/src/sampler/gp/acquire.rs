@@ -114,7 +114,12 @@ impl Choosing<'_> {
     ) -> Result<Option<Box<dyn Acquisition + 'a>>, AcquisitionError> {
         let feasible = models.feasible_rows();
         let Some(first) = scalar.or(models.believing.first()) else { return Ok(None) };
-        let Some(best) = noisy_incumbent(first, &feasible)? else { return Ok(None) };
+        // A believed result may be the one to beat; before any feasible result there is none.
+        let mut seen = feasible.clone();
+        if !feasible.is_empty() && self.fitting.batch == Batch::Believer {
+            seen.push_rows(&models.promising_rows()?)?;
+        }
+        let Some(best) = noisy_incumbent(first, &seen)? else { return Ok(None) };
         let draw = seed.derive("draws", 0).0;
         let observed = &models.observations;
         Ok(Some(match self.criterion {
@@ -122,7 +127,7 @@ impl Choosing<'_> {
             Criterion::Pi => {
                 Box::new(LogProbabilityOfImprovement::new(first, best.value, IMPROVEMENT_MARGIN))
             }
-            Criterion::Lcb if self.fitting.settings.batch == Batch::UcbPe => {
+            Criterion::Lcb if self.fitting.batch == Batch::UcbPe => {
                 if models.has_chosen() {
                     let plain = &models.plain[0];
                     Box::new(PureExploration::new(plain, first, &feasible, BATCH_MULTIPLIER)?)
@@ -172,7 +177,7 @@ impl Choosing<'_> {
         let weights = chebyshev_weights(observed.losses.width(), seed.derive("weights", 0).0);
         let scalars = AugmentedChebyshev::new(weights, &observed.losses)?.scalars(&observed.losses);
         let model = self.fitting.fit(observed, scalars.clone(), Target::Loss, "scalar")?;
-        Ok(Some(pending(&model, &models.waiting, self.fitting.settings.batch, &scalars)?))
+        Ok(Some(pending(&model, &models.waiting, self.fitting.batch, &scalars)?))
     }
 
     fn penalized<'a>(
@@ -180,7 +185,7 @@ impl Choosing<'_> {
         models: &'a Models,
         improvement: &'a dyn Acquisition,
     ) -> Result<Option<LocalPenalty<'a>>, AcquisitionError> {
-        if self.fitting.settings.batch != Batch::LocalPenalization || models.waiting.is_empty() {
+        if self.fitting.batch != Batch::LocalPenalization || models.waiting.is_empty() {
             return Ok(None);
         }
         let model = &models.plain[0];

@@ -105,6 +105,7 @@ impl Sampler for GpSampler {
                 layout: space.layout(),
                 problem,
                 settings: &self.settings,
+                batch: self.settings.batch(problem.objectives().len()),
                 cache: &self.cache,
             },
             space: &space,

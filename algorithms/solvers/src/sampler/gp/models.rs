@@ -50,6 +50,7 @@ pub(super) struct Fitting<'a> {
     pub(super) layout: &'a Layout,
     pub(super) problem: &'a Problem,
     pub(super) settings: &'a Settings,
+    pub(super) batch: Batch,
     pub(super) cache: &'a GpCache,
 }
 
@@ -137,7 +138,7 @@ impl Models {
             failure: fitting.failure(&observations)?,
             cost: fitting.cost(&observations)?,
             waiting: Rows::new(fitting.layout.len()),
-            batch: fitting.settings.batch,
+            batch: fitting.batch,
             chosen: 0,
             observations,
         };

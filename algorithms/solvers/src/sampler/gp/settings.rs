@@ -39,11 +39,12 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "batch",
         kind: ParameterKind::Choice {
-            default: "believer",
-            choices: &["believer", "local_penalization", "median_imputation", "ucb_pe"],
+            default: "auto",
+            choices: &["auto", "believer", "local_penalization", "median_imputation", "ucb_pe"],
         },
         meaning: "What pending points are taken to return: the model's mean (believer), the median loss, or nothing with a \
-                  penalty around them; ucb_pe explores by deviation (Vizier's, one objective without constraints).",
+                  penalty around them (local_penalization); ucb_pe explores by deviation (Vizier's, one objective \
+                  without constraints). auto is local_penalization for log_ei, pi and mes, else believer.",
     },
     ParameterInfo {
         name: "failures",
@@ -139,7 +140,8 @@ impl Failures {
 pub(super) struct Settings {
     /// Nothing for `auto`.
     criterion: Option<Criterion>,
-    pub(super) batch: Batch,
+    /// Nothing for `auto`.
+    batch: Option<Batch>,
     pub(super) failures: Failures,
     pub(super) cost_aware: bool,
     /// Native values.
@@ -152,7 +154,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             criterion: None,
-            batch: Batch::Believer,
+            batch: None,
             failures: Failures::Both,
             cost_aware: false,
             reference_point: None,
@@ -167,10 +169,11 @@ impl Settings {
         let named = parameters.choice("acquisition")?;
         let criterion = CRITERIA.iter().find(|(name, _)| *name == named).map(|(_, criterion)| *criterion);
         let batch = match parameters.choice("batch")? {
-            "local_penalization" => Batch::LocalPenalization,
-            "median_imputation" => Batch::MedianImputation,
-            "ucb_pe" => Batch::UcbPe,
-            _ => Batch::Believer,
+            "believer" => Some(Batch::Believer),
+            "local_penalization" => Some(Batch::LocalPenalization),
+            "median_imputation" => Some(Batch::MedianImputation),
+            "ucb_pe" => Some(Batch::UcbPe),
+            _ => None,
         };
         let failures = match parameters.choice("failures")? {
             "probability" => Failures::Probability,
@@ -191,11 +194,19 @@ impl Settings {
     /// The criterion for a problem with this many objectives.
     pub(super) fn criterion(&self, objectives: usize) -> Criterion {
         self.criterion.unwrap_or(match objectives {
-            0 | 1 if self.batch == Batch::UcbPe => Criterion::Lcb,
+            0 | 1 if self.batch == Some(Batch::UcbPe) => Criterion::Lcb,
             0 | 1 => Criterion::LogEi,
             2..=MOST_BOXED => Criterion::Ehvi,
             _ => Criterion::ParEgo,
         })
+    }
+
+    /// What pending points are taken for. On the suite `parallel` (3 seeds) penalties beat belief on three of four problems,
+    /// the more the more workers there were: the median gap on Ackley-5 with 64 was 1.5 against 3.4.
+    pub(super) fn batch(&self, objectives: usize) -> Batch {
+        let penalized =
+            matches!(self.criterion(objectives), Criterion::LogEi | Criterion::Pi | Criterion::Mes);
+        self.batch.unwrap_or(if penalized { Batch::LocalPenalization } else { Batch::Believer })
     }
 
     /// Whether the choices fit a problem; the reason, naming the parameter, when they do not.
@@ -226,7 +237,7 @@ impl Settings {
                 return Err(format!("beliefs: {name} is no logarithm, it cannot be weighted by a belief"));
             }
         }
-        match self.batch {
+        match self.batch(objectives) {
             Batch::UcbPe if objectives > 1 || constrained => {
                 return Err("batch: ucb_pe takes one objective and no constraints".into());
             }
