@@ -9,7 +9,7 @@ use boxwood_core::{
     RungResult, Seed, Solver, SolverSpec, StopFlag, StudyView, TrialNumber, TrialStatus, TrialView,
 };
 use boxwood_solvers::build;
-use boxwood_testkit::problems::{Branin, Mixed, Simionescu, multi, single};
+use boxwood_testkit::problems::{Branin, Mixed, Noisy, Simionescu, multi, single};
 use boxwood_testkit::{Outcome, Simulation, TestProblem, Tier, Trace, hypervolume, solver_conformance};
 
 fn solver(json: &str, problem: &Problem) -> Box<dyn Solver> {
@@ -224,6 +224,23 @@ fn acquisitions_and_batches_keep_the_contract_of_solvers() {
         // The contract is the same with and without a constraint, which some choices refuse.
         solver_conformance(&move |problem: &Problem| solver(&json, problem), &[Tier::Basic]);
     }
+}
+
+#[test]
+fn under_noise_the_improvement_is_averaged_over_what_the_best_may_be() {
+    let first = |json: &str, deviation: f64| {
+        let test = Noisy { problem: single::branin(), deviation };
+        let view = run(r#"{"name":"random"}"#, &test, &trials(1, 60)).view;
+        first_row(json, &view)
+    };
+    let [auto, log, noisy] = [
+        r#"{"name":"bo"}"#,
+        r#"{"name":"bo","acquisition":"log_ei"}"#,
+        r#"{"name":"bo","acquisition":"noisy_ei"}"#,
+    ];
+    assert_eq!(first(auto, 0.0), first(log, 0.0));
+    assert_eq!(first(auto, 20.0), first(noisy, 20.0));
+    assert_ne!(first(log, 20.0), first(noisy, 20.0));
 }
 
 #[test]

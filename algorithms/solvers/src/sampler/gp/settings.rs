@@ -34,7 +34,8 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
                 "usemo",
             ],
         },
-        meaning: "What makes a point worth trying. auto is log_ei for one objective, ehvi for 2 to 4, parego for more.",
+        meaning: "What makes a point worth trying. auto is log_ei for one objective (noisy_ei while the results look noisy), \
+                  ehvi for 2 to 4, parego for more.",
     },
     ParameterInfo {
         name: "batch",
@@ -199,6 +200,11 @@ impl Settings {
             2..=MOST_BOXED => Criterion::Ehvi,
             _ => Criterion::ParEgo,
         })
+    }
+
+    /// Whether the user chose neither an acquisition nor a rule for batches.
+    pub(super) fn leaves_open(&self) -> bool {
+        self.criterion.is_none() && self.batch.is_none()
     }
 
     /// What pending points are taken for. On the suite `parallel` (3 seeds) penalties beat belief on three of four problems,
