@@ -149,12 +149,13 @@ impl<P: TestProblem> TestProblem for Turned<P> {
 }
 
 #[test]
-fn fronts_are_found_with_two_three_and_five_objectives_and_with_constraints() {
+fn fronts_are_found_with_two_to_five_objectives_and_with_constraints() {
     // Deterministic: fixed seeds.
     for (test, count) in [
         (multi::branin_currin(), 30),
         (multi::zdt1(4), 30),
         (multi::dtlz2(3, 4), 25),
+        (multi::dtlz2(4, 5), 25),
         (multi::dtlz2(5, 6), 30),
         (multi::constr(), 25),
     ] {
