@@ -32,7 +32,7 @@ pub use explore::PureExploration;
 pub use hypervolume::{LogExpectedHypervolumeImprovement, to_model_scales};
 pub use improvement::{LogExpectedImprovement, LogProbabilityOfImprovement};
 pub use incumbent::{Incumbent, believe_pending, noisy_incumbent};
-pub use maximize::{Budget, Candidate, CandidateSpace, maximize};
+pub use maximize::{Budget, Candidate, CandidateSpace, candidate_rows, maximize};
 pub use noisy::{LogNoisyExpectedHypervolumeImprovement, LogNoisyExpectedImprovement, contenders};
 pub use penalty::{LocalPenalty, Pending, lipschitz_estimate};
 pub use scalarize::{AugmentedChebyshev, CHEBYSHEV_AUGMENTATION, chebyshev_weights};

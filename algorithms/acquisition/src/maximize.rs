@@ -124,6 +124,25 @@ pub fn maximize(
     Ok(ranked)
 }
 
+/// About `count` distinct valid rows from the sources of [`maximize`], `starts` first: what choices among a fixed set of
+/// candidates are made from (Thompson sampling, sampled fronts). Equal arguments give equal rows.
+///
+/// # Errors
+/// `Numeric` for starts that do not fit the space.
+pub fn candidate_rows(
+    space: &dyn CandidateSpace,
+    starts: &Rows,
+    count: usize,
+    seed: u64,
+) -> Result<Rows, AcquisitionError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut pool = Pool::default();
+    for row in candidates::propose(space, starts, count, seed, &mut rng)? {
+        pool.offer(row);
+    }
+    Ok(Rows::from_rows(space.dimensions().len(), &pool.rows)?)
+}
+
 /// Best first; ties keep the order of discovery.
 fn sort(candidates: &mut [Candidate]) {
     candidates.sort_by(|a, b| b.value.total_cmp(&a.value));

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use boxwood_acquisition::{
-    Acquisition, AcquisitionError, Budget, Candidate, CandidateSpace, LogExpectedImprovement, maximize,
+    Acquisition, AcquisitionError, Budget, Candidate, CandidateSpace, LogExpectedImprovement, candidate_rows,
+    maximize,
 };
 use boxwood_numeric::{Rows, sobol_rows};
 use boxwood_surrogate::{Dimension, Forest, ForestOptions, GaussianProcess, GpOptions, Kind, Layout};
@@ -149,6 +150,22 @@ fn results_are_ranked_distinct_valid_and_reproducible() {
         assert!(space.snap(&mut canonical));
         assert_eq!(format!("{row:?}"), format!("{canonical:?}"));
     }
+}
+
+#[test]
+fn fixed_candidates_are_valid_distinct_and_reproducible() {
+    let space = Mixed { forbidden: Some(1), ..mixed() };
+    let start = space.repaired(vec![0.01; space.layout.len()]).unwrap();
+    let starts = Rows::from_rows(space.layout.len(), std::slice::from_ref(&start)).unwrap();
+    let rows = candidate_rows(&space, &starts, 300, 5).unwrap();
+    let bits = |row: &[f64]| row.iter().map(|value| value.to_bits()).collect::<Vec<u64>>();
+    assert_eq!(bits(rows.row(0)), bits(&start), "starts come first");
+    assert_eq!(rows.iter().map(bits).collect::<HashSet<_>>().len(), rows.len());
+    assert!(rows.len() > 100 && rows.iter().all(|row| space.repaired(row.to_vec()).is_some()));
+    let again = candidate_rows(&space, &starts, 300, 5).unwrap();
+    assert!(rows.iter().zip(again.iter()).all(|(a, b)| bits(a) == bits(b)));
+    let other = candidate_rows(&space, &starts, 300, 6).unwrap();
+    assert!(rows.iter().zip(other.iter()).any(|(a, b)| bits(a) != bits(b)));
 }
 
 #[test]

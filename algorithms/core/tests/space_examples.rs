@@ -28,6 +28,24 @@ fn encodings_of_each_type() {
 }
 
 #[test]
+fn one_value_is_encoded_whether_or_not_it_is_active() {
+    let space = space(
+        r#"{"name":"kind","type":"categorical","choices":["x","y"]},{"name":"fixed","type":"constant","value":3},
+           {"name":"rate","type":"float","low":1e-4,"high":1,"scale":"log","when":{"parameter":"kind","equals":"y"}}"#,
+    );
+    let rate = space.encode_value("rate", &Value::Float(0.01)).unwrap();
+    assert!((rate - 0.5).abs() < 1e-15);
+    let (kind, fixed) = (Value::Text("y".into()), Value::Integer(3));
+    let point = Point::from([("kind", kind), ("fixed", fixed.clone()), ("rate", Value::Float(0.01))]);
+    assert_eq!(rate.to_bits(), space.encode(&point).unwrap()[1].to_bits());
+    let (large, text) = (Value::Float(7.0), Value::Text("z".into()));
+    for (name, value) in [("rate", &large), ("fixed", &fixed), ("none", &large), ("kind", &text)] {
+        let message = space.encode_value(name, value).unwrap_err().to_string();
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+#[test]
 fn ranges_of_one_value_work() {
     let space = space(
         r#"{"name":"a","type":"float","low":0.1,"high":0.1},{"name":"b","type":"integer","low":7,"high":7},

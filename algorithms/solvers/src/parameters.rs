@@ -54,6 +54,11 @@ pub enum ParameterKind {
         /// Accepted words.
         choices: &'static [&'static str],
     },
+    /// A JSON value that the solver reads itself and that may be absent.
+    Document {
+        /// What it looks like, for people.
+        shape: &'static str,
+    },
     /// Another solver: its name, or an object with a name and parameters; chosen by rule when absent.
     Solver,
 }
@@ -153,6 +158,11 @@ impl<'a> Parameters<'a> {
         found.copied().ok_or_else(|| {
             self.refuse(format!("`{name}` must be one of {}, got {value}", choices.join(", ")))
         })
+    }
+
+    /// A value as it was given; the caller checks it.
+    pub(crate) fn document(&self, name: &str) -> Option<&Json> {
+        self.given.get(name).filter(|value| !value.is_null())
     }
 
     /// A nested solver: a name, or an object with a name and parameters.

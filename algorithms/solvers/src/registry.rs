@@ -7,9 +7,9 @@ use crate::bandit::{BANDIT_PARAMETERS, RisingBandit};
 use crate::composed::Composed;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
-    DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_RANDOM_PARAMETERS, GRID_PARAMETERS,
-    GpSampler, GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
-    TPE_PARAMETERS, TpeSampler,
+    DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS, GpSampler,
+    GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler, TPE_PARAMETERS,
+    TpeSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -99,7 +99,7 @@ const SOLVERS: &[Entry] = &[
         &["gp"],
         SamplerKind::Gp,
         SchedulerKind::Full,
-        "Bayesian optimization: Gaussian process, log expected improvement, constraints.",
+        "Bayesian optimization with Gaussian processes: one or several objectives, constraints, failures, costs, beliefs.",
     ),
     entry(
         "forest",
@@ -195,7 +195,7 @@ impl SamplerKind {
         match self {
             Self::Random | Self::Sobol => Vec::new(),
             Self::Grid => GRID_PARAMETERS.to_vec(),
-            Self::Gp => [DESIGN_PARAMETERS, GP_RANDOM_PARAMETERS].concat(),
+            Self::Gp => [DESIGN_PARAMETERS, GP_PARAMETERS].concat(),
             Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
             Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),

@@ -277,7 +277,7 @@ fn documented_defaults_are_in_range() {
                 ParameterKind::Integer { default, low, high } => low <= default && default <= high,
                 ParameterKind::Choice { default, choices } => choices.contains(&default),
                 ParameterKind::OptionalNumber { low, high } => low <= high,
-                ParameterKind::Flag { .. } | ParameterKind::Solver => true,
+                ParameterKind::Flag { .. } | ParameterKind::Document { .. } | ParameterKind::Solver => true,
             };
             assert!(fine, "{}.{}", info.name, parameter.name);
         }

@@ -26,6 +26,7 @@ fn kind(kind: &ParameterKind) -> (String, String) {
         }
         ParameterKind::Flag { default } => (default.to_string(), "true or false".into()),
         ParameterKind::Choice { default, choices } => ((*default).into(), choices.join(", ")),
+        ParameterKind::Document { shape } => ("none".into(), (*shape).into()),
         ParameterKind::Solver => {
             ("by rule".into(), "a solver's name, or an object with its parameters".into())
         }

@@ -58,6 +58,13 @@ impl SearchSpace {
         Ok(row)
     }
 
+    /// Canonical unit number of one value of a parameter that has a dimension, whether or not conditions make it active.
+    pub fn encode_value(&self, name: &str, value: &Value) -> Result<f64, SpaceError> {
+        let column = self.dimensions.iter().position(|dimension| dimension.name == name);
+        let column = column.ok_or_else(|| refuse(name, "the space has no such parameter that can vary"))?;
+        self.columns[column].codec.encode(value).map_err(|reason| refuse(name, reason))
+    }
+
     /// Point of a row: every number is clamped and moved to its nearest level, conditions decide what is active.
     /// The point may break a forbidden clause or relation; [`SearchSpace::is_valid`] tells. Missing numbers count as
     /// [`INACTIVE`].

@@ -12,7 +12,7 @@ mod tpe;
 use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 
 pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
-pub(crate) use gp::{GpSampler, RANDOM_PARAMETERS as GP_RANDOM_PARAMETERS};
+pub(crate) use gp::{GpSampler, PARAMETERS as GP_PARAMETERS};
 pub(crate) use grid::{GridSampler, PARAMETERS as GRID_PARAMETERS};
 pub(crate) use mfes::{MfesSampler, PARAMETERS as MFES_PARAMETERS};
 pub(crate) use model::DESIGN_PARAMETERS;

@@ -177,11 +177,6 @@ impl Training {
         &self.losses[..self.measured]
     }
 
-    /// Indices of measured rows that satisfy every constraint.
-    pub(crate) fn feasible(&self) -> Vec<usize> {
-        (0..self.measured).filter(|i| self.violations.iter().all(|values| values[*i] <= 0.0)).collect()
-    }
-
     /// The best measured rows, best first: least violation, then least loss.
     pub(crate) fn best_rows(&self) -> Rows {
         let violation = |i: usize| self.violations.iter().map(|values| values[i].max(0.0)).sum::<f64>();
@@ -197,7 +192,7 @@ impl Training {
 
 /// The loss that a failed point is given: the worst one measured, but no further out than Tukey's upper fence
 /// (third quartile plus 1.5 interquartile ranges; Tukey, 1977), so that one outlier does not make a failure a cliff.
-fn fence(losses: &[f64]) -> Option<f64> {
+pub(crate) fn fence(losses: &[f64]) -> Option<f64> {
     let mut sorted = losses.to_vec();
     sorted.sort_by(f64::total_cmp);
     let worst = *sorted.last()?;

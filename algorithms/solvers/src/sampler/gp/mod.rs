@@ -1,0 +1,165 @@
+//! Bayesian optimization with Gaussian processes.
+//!
+//! `settings` reads what a user chose, `data` gathers what was measured, `models` fits it, `acquire` turns models into the
+//! next point; `front` and `beliefs` serve it.
+
+mod acquire;
+mod beliefs;
+mod data;
+mod front;
+mod models;
+mod settings;
+
+use boxwood_acquisition::{PriorBelief, PriorWeighted};
+use boxwood_core::{Problem, Seed, SolverError, Unsupported};
+use boxwood_numeric::Rows;
+use boxwood_surrogate::{GaussianProcess, GpCache, GpModel, GpOptions, Layout, Posterior};
+
+use self::acquire::Choosing;
+use self::data::Observations;
+use self::models::{Fitting, Models};
+use self::settings::{Criterion, Settings};
+use super::model::{Candidates, Design, layout, mix, numeric};
+use super::{Proposals, Request, Sampler};
+use crate::history::Known;
+use crate::parameters::Parameters;
+
+pub(crate) use settings::PARAMETERS;
+
+/// Trials at which a belief has the power one where the study has no budget of trials.
+const BELIEF_STRENGTH: f64 = 10.0;
+
+/// Gaussian processes and an acquisition function (engine.md 3-5).
+///
+/// The models are fitted on the highest rung with enough results, one per objective and constraint. Pending points and
+/// points chosen earlier in the plan are by default believed to return their posterior means. Constraints and failures
+/// multiply the improvement by the probability that a point holds and succeeds; before the first feasible point that
+/// probability alone is maximized.
+#[derive(Debug)]
+pub(crate) struct GpSampler {
+    design: Design,
+    settings: Settings,
+    cache: GpCache,
+}
+
+impl GpSampler {
+    pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
+        let settings = Settings::read(parameters)?;
+        Ok(Self { design: Design::read(parameters)?, settings, cache: GpCache::new() })
+    }
+
+    /// Everything but the design at its default.
+    pub(crate) fn new(design: Design) -> Self {
+        Self { design, settings: Settings::default(), cache: GpCache::new() }
+    }
+
+    fn belief(&self, problem: &Problem) -> Result<Option<PriorBelief>, String> {
+        let table = self.settings.belief_table()?;
+        table.map(|table| beliefs::read(table, problem.space(), &layout(problem.space()))).transpose()
+    }
+
+    /// Power of the cost: the share of the budget of trials that is left, one without such a budget (Lee et al.,
+    /// "Cost-aware Bayesian optimization", 2020, equation 4).
+    fn cost_exponent(problem: &Problem, started: u64) -> f64 {
+        let left = |budget: u64| budget.saturating_sub(started) as f64 / budget as f64;
+        problem.max_trials().map_or(1.0, left)
+    }
+}
+
+/// Hyperparameters are fitted from the study's seed, not the plan's, so that equal data give equal models.
+pub(crate) fn fit(
+    layout: &Layout,
+    rows: &Rows,
+    losses: &[f64],
+    problem: &Problem,
+    purpose: &str,
+    cache: Option<&GpCache>,
+) -> Result<GpModel, boxwood_surrogate::SurrogateError> {
+    let seed = Seed(problem.seed()).derive(purpose, 0).0;
+    GaussianProcess::fit_scheduled(layout, rows, losses, &GpOptions::default(), seed, cache)
+}
+
+impl Sampler for GpSampler {
+    fn accepts(&self, problem: &Problem) -> Result<(), String> {
+        self.settings.accept(problem)?;
+        self.belief(problem).map(|_| ())
+    }
+
+    fn starts_from_default(&self) -> bool {
+        true
+    }
+
+    fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError> {
+        let problem = request.view.problem();
+        let space = Candidates::new(problem.space());
+        let width = space.layout().len();
+        let rung = request.history.model_rung(width + 2);
+        let level = rung.map(|rung| &request.history.levels[rung.0 as usize]);
+        let ready = level.is_some_and(|level| level.entries.len() >= 2);
+        let refused = |reason| Unsupported { solver: "bo".into(), reason };
+        let belief = self.belief(problem).map_err(refused)?;
+        let budget = problem.max_trials().map(|trials| PriorWeighted::strength_for_budget(trials as usize));
+        let criterion = self.settings.criterion(problem.objectives().len());
+        let choosing = Choosing {
+            fitting: Fitting {
+                layout: space.layout(),
+                problem,
+                settings: &self.settings,
+                batch: self.settings.batch(problem.objectives().len()),
+                cache: &self.cache,
+            },
+            space: &space,
+            design: &self.design,
+            criterion,
+            belief: belief.as_ref(),
+            belief_strength: self.settings.belief_strength.or(budget).unwrap_or(BELIEF_STRENGTH),
+            cost_exponent: Self::cost_exponent(problem, request.view.started()),
+            reference: self.settings.reference_losses(problem).map_err(refused)?,
+        };
+        let mut models: Option<Models> = None;
+        let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
+            let Some((level, rung)) = level.zip(rung) else { return Ok(None) };
+            if models.is_none() {
+                let seed = Seed(problem.seed()).derive("kept", 0).0;
+                let observations = Observations::new(level, space.layout(), seed)?;
+                let waiting = request.history.pending.iter().filter(|trial| trial.result(rung).is_none());
+                let waiting: Vec<&[f64]> = waiting.map(|trial| trial.encoded.as_slice()).collect();
+                let waiting = Rows::from_rows(width, &waiting).map_err(|error| numeric(&error))?;
+                let each = criterion != Criterion::ParEgo;
+                let fitted = Models::fit(&choosing.fitting, observations, &waiting, each);
+                models = Some(fitted.map_err(|error| numeric(&error))?);
+            }
+            let models = models.as_mut().expect("fitted just above");
+            models.believe(chosen).map_err(|error| numeric(&error))?;
+            choosing.pick(models, seed, known)
+        };
+        let mut proposals = mix(request, known, &self.design, ready, &mut pick)?;
+        proposals.numbers.extend(models.as_ref().map(numbers).unwrap_or_default());
+        Ok(proposals)
+    }
+}
+
+/// Facts about the models of a plan.
+fn numbers(models: &Models) -> Vec<(String, f64)> {
+    let mut numbers = vec![("observations".to_owned(), models.observations.measured as f64)];
+    if let Some(model) = models.plain.first() {
+        numbers.push(("noise_variance".into(), model.hyperparameters().noise_variance));
+        numbers.push(("log_marginal_likelihood".into(), model.log_marginal_likelihood()));
+    }
+    numbers
+}
+
+pub(crate) fn one_objective(problem: &Problem) -> Result<(), String> {
+    match problem.objectives().len() {
+        1 => Ok(()),
+        count => Err(format!("objectives: this sampler models one objective, the study has {count}")),
+    }
+}
+
+/// The posterior of a model with everything pending and chosen believed, behind one pointer type.
+pub(crate) fn believed(
+    model: &GpModel,
+    rows: &Rows,
+) -> Result<std::sync::Arc<dyn Posterior>, boxwood_surrogate::SurrogateError> {
+    Ok(std::sync::Arc::new(model.append_believed(rows)?))
+}
