@@ -45,7 +45,7 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     },
 ];
 
-/// Curves are compared in units of the spread of losses; a curve one such unit times this away has weight exp(-1/2).
+/// Curves are compared in units of the spread of losses; a curve one such unit times this away has half the weight.
 const BANDWIDTH: f64 = 0.5;
 /// Fewest degrees of freedom of a forecast: below, Student's distribution has no variance.
 const LEAST_FREEDOM: f64 = 3.0;
@@ -155,10 +155,12 @@ impl EarlyStopping {
     /// Stopped when a forecast of the loss at the top leaves too little probability of beating the best one there.
     ///
     /// The loss at the top is the present one less what similar curves still gained from s on. A completed trial's gain
-    /// has weight `exp(-d^2 / 2)`, d being the root mean square distance of the two curves up to s in units of
-    /// [`BANDWIDTH`] times the interquartile range of losses at s. With n effective curves, `(sum w)^2 / sum w^2`, the
-    /// forecast is normal with the weighted mean and the variance of Student's predictive distribution,
-    /// `(1 + 1/n) v f / (f - 2)` for `f = n - 1` degrees of freedom.
+    /// has weight `1 / (1 + d^2)`, d being the root mean square distance of the two curves up to s in units of
+    /// [`BANDWIDTH`] times the interquartile range of losses, at s or at the top, whichever is wider. With n effective
+    /// curves, `(sum w)^2 / sum w^2`, the forecast is normal with the weighted mean and the variance of Student's
+    /// predictive distribution, `(1 + 1/n) v f / (f - 2)` for `f = n - 1` degrees of freedom. Gains often have two modes
+    /// (a plateau that some curves leave), so that the chance is at least the weighted share of gains that would win,
+    /// `(wins + 1/2) / (n + 1)`: nothing is stopped before n is about `1 / (2 p)`.
     fn by_forecast(
         &self,
         view: &StudyView,
@@ -176,10 +178,10 @@ impl EarlyStopping {
         }
         let best = curves.iter().map(|(_, _, last)| *last).fold(f64::INFINITY, f64::min);
         let at_rung: Vec<f64> = curves.iter().map(|(_, loss, _)| *loss).collect();
-        let spread = quantile(at_rung.clone(), 0.75)? - quantile(at_rung, 0.25)?;
-        let unit = BANDWIDTH * spread;
+        let at_top: Vec<f64> = curves.iter().map(|(.., last)| *last).collect();
+        let unit = BANDWIDTH * spread(at_rung)?.max(spread(at_top)?);
         let weights: Vec<f64> =
-            curves.iter().map(|(other, ..)| (-0.5 * distance(trial, other, rung, unit)).exp()).collect();
+            curves.iter().map(|(other, ..)| 1.0 / (1.0 + distance(trial, other, rung, unit))).collect();
         let (total, squares) =
             (weights.iter().sum::<f64>(), weights.iter().map(|weight| weight * weight).sum::<f64>());
         let gains: Vec<f64> = curves.iter().map(|(_, loss, last)| loss - last).collect();
@@ -192,7 +194,9 @@ impl EarlyStopping {
             weighted(&|value| (value - gain) * (value - gain)) * effective / (effective - 1.0).max(1.0);
         let freedom = (effective - 1.0).max(LEAST_FREEDOM);
         let deviation = ((1.0 + 1.0 / effective) * variance * freedom / (freedom - 2.0)).sqrt();
-        let chance = normal_cdf((best - (now - gain)) / deviation);
+        let wins = weighted(&|gain| f64::from(u8::from(now - gain < best))) * effective;
+        let counted = (wins + 0.5) / (effective + 1.0);
+        let chance = normal_cdf((best - (now - gain)) / deviation).max(counted);
         // Nothing alike, or curves without any spread, gives no forecast.
         (deviation > 0.0 && chance < probability).then(|| {
             format!(
@@ -246,6 +250,11 @@ fn least(values: &[f64]) -> Option<f64> {
 
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The interquartile range.
+fn spread(values: Vec<f64>) -> Option<f64> {
+    Some(quantile(values.clone(), 0.75)? - quantile(values, 0.25)?)
 }
 
 /// The quantile at a share in [0, 1], interpolated between order statistics.

@@ -116,7 +116,8 @@ fn a_forecast_adds_what_similar_curves_still_gained() {
     let slow = (0..6).map(|i| 0.8 + 0.02 * f64::from(i)).map(|first| [first, first - 0.05, first - 0.5]);
     let completed: Vec<[f64; 3]> = fast.chain(slow).collect();
     assert!(!stops(&forecast, &completed, &[0.81, 0.76]), "a slow curve may still win");
-    assert!(stops(&forecast, &completed, &[1.6, 1.6]), "a curve far above all others cannot");
+    assert!(stops(&forecast, &completed, &[9.0, 9.0]), "a curve far above all others cannot");
+    assert!(!stops(&forecast, &completed[..6], &[9.0, 9.0]), "six curves are too few to rule a win out");
     assert!(!stops(&forecast, &completed, &[0.2, 0.2]));
     let same = vec![[0.5, 0.5, 0.5]; 6];
     assert_eq!(verdict(forecast, &same, &[0.6]), Verdict::Continue, "without any spread nothing is forecast");
@@ -177,6 +178,6 @@ fn forecasts_stop_many_trials_and_few_winners() {
     for noise in [0.0, 0.05] {
         let (wrong, stopped) = false_stops(&json!({"early_stopping": "forecast"}), noise);
         assert!(wrong <= 0.05, "{wrong} of the stopped trials would have won");
-        assert!(stopped >= 0.3, "only {stopped} of the trials were stopped");
+        assert!(stopped >= 0.1, "only {stopped} of the trials were stopped");
     }
 }
