@@ -1,6 +1,6 @@
 //! Points from all rungs at once: an autoregressive chain, or the multi-fidelity ensemble of MFES-HB (Li et al., 2021).
 //!
-//! Deviations from the paper: the chain of processes is the default, because it was ahead on every problem measured
+//! Deviations from the paper: the chain of processes is the default, because it was ahead on four of five problems
 //! (docs/decisions/2026-11-26-chain-of-fidelities.md); the model is used as soon as one rung has enough results, with the
 //! incumbent taken as the best predicted mean over all observed points (the paper draws at random while the top rung is
 //! empty); an ensemble's weights are those of the present data, not those of the last cycle, so that nothing needs to be
