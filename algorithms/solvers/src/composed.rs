@@ -2,9 +2,10 @@
 
 use boxwood_core::{
     Ask, Diagnostics, Move, Plan, PlanEnd, Problem, Provenance, Seed, Solver, SolverError, StopFlag,
-    StudyView, Unsupported,
+    StudyView, TrialNumber, Unsupported, Verdict,
 };
 
+use crate::early_stopping::EarlyStopping;
 use crate::fill::random_rows;
 use crate::history::{History, Known};
 use crate::sampler::{Proposal, Request, Sampler};
@@ -20,6 +21,7 @@ pub(crate) struct Composed {
     name: String,
     sampler: Box<dyn Sampler>,
     scheduler: Box<dyn Scheduler>,
+    stopping: Option<EarlyStopping>,
 }
 
 /// New points for a schedule's starts.
@@ -31,7 +33,17 @@ pub(crate) struct Placed {
 
 impl Composed {
     pub(crate) fn new(name: &str, sampler: Box<dyn Sampler>, scheduler: Box<dyn Scheduler>) -> Self {
-        Self { name: name.to_owned(), sampler, scheduler }
+        Self { name: name.to_owned(), sampler, scheduler, stopping: None }
+    }
+
+    /// The same solver with a rule that stops running trials.
+    pub(crate) fn with_early_stopping(self, stopping: Option<EarlyStopping>) -> Self {
+        Self { stopping, ..self }
+    }
+
+    /// Whether running trials may be stopped.
+    pub(crate) fn stops_early(&self) -> bool {
+        self.stopping.is_some()
     }
 
     /// Who runs next and where new trials start.
@@ -148,6 +160,9 @@ impl Solver for Composed {
         if self.scheduler.ranks() && problem.objectives().len() > 1 {
             return Err(refuse("objectives: promotions rank trials by one objective".into()));
         }
+        if self.stops_early() {
+            EarlyStopping::accepts(problem).map_err(refuse)?;
+        }
         self.sampler.accepts(problem).map_err(refuse)
     }
 
@@ -171,5 +186,9 @@ impl Solver for Composed {
         let proposals = std::mem::take(&mut placed.list);
         let moves = self.moves(view, &schedule.resumes, &schedule.starts, proposals);
         Ok(Plan { moves, end, diagnostics: placed.diagnostics })
+    }
+
+    fn judge(&self, view: &StudyView, trial: TrialNumber) -> Verdict {
+        self.stopping.as_ref().map_or(Verdict::Continue, |stopping| stopping.judge(view, trial))
     }
 }

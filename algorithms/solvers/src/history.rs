@@ -74,7 +74,7 @@ impl Entry<'_> {
 pub(crate) struct Level<'a> {
     /// Measured trials in order of their numbers.
     pub(crate) entries: Vec<Entry<'a>>,
-    /// Trials that failed or proved infeasible on the way to this rung.
+    /// Trials that failed, proved infeasible or were stopped as bad on the way to this rung.
     pub(crate) failed: Vec<&'a TrialView>,
 }
 
@@ -122,6 +122,13 @@ impl<'a> History<'a> {
             match trial.status {
                 TrialStatus::Pending => pending.push(trial),
                 TrialStatus::Failed | TrialStatus::Infeasible if trial.result(trial.target).is_none() => {
+                    if let Some(level) = levels.get_mut(trial.target.0 as usize) {
+                        level.failed.push(trial);
+                    }
+                }
+                // A trial that was stopped early would not have been good: without it, models of the rung that it was
+                // meant for would know nothing of its region and send more trials there.
+                TrialStatus::Pruned if !trial.results.is_empty() && trial.result(trial.target).is_none() => {
                     if let Some(level) = levels.get_mut(trial.target.0 as usize) {
                         level.failed.push(trial);
                     }

@@ -7,6 +7,7 @@
 mod auto;
 mod bandit;
 mod composed;
+mod early_stopping;
 mod fill;
 mod history;
 mod parameters;

@@ -5,6 +5,7 @@ use boxwood_core::{Problem, Solver, SolverSpec, Unsupported};
 use crate::auto::auto;
 use crate::bandit::{BANDIT_PARAMETERS, RisingBandit};
 use crate::composed::Composed;
+use crate::early_stopping::{EarlyStopping, PARAMETERS as STOPPING_PARAMETERS};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
     DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS, GpSampler,
@@ -235,7 +236,7 @@ impl SamplerKind {
 impl SchedulerKind {
     fn parameters(self) -> &'static [ParameterInfo] {
         match self {
-            Self::Full => &[],
+            Self::Full => STOPPING_PARAMETERS,
             Self::SuccessiveHalving | Self::Hyperband => HALVING_PARAMETERS,
             Self::Asha | Self::AshaDelayed | Self::AsyncHyperband | Self::HyperTune => ASHA_PARAMETERS,
         }
@@ -309,5 +310,10 @@ pub(crate) fn composed(spec: &SolverSpec) -> Result<Composed, Unsupported> {
     }
     let parameters = Parameters::new(spec, &[&table, entry.scheduler.parameters()]);
     parameters.finish()?;
-    Ok(Composed::new(entry.name, sampler.read(&parameters)?, entry.scheduler.read(&parameters)?))
+    let stopping = match entry.scheduler {
+        SchedulerKind::Full => EarlyStopping::read(&parameters)?,
+        _ => None,
+    };
+    let solver = Composed::new(entry.name, sampler.read(&parameters)?, entry.scheduler.read(&parameters)?);
+    Ok(solver.with_early_stopping(stopping))
 }

@@ -1,7 +1,10 @@
 //! Every named solver runs the conformance suite.
 
-use boxwood_core::{Problem, Solver, SolverSpec};
-use boxwood_testkit::{Tier, solver_conformance};
+#![allow(clippy::unwrap_used)]
+
+use boxwood_core::{Problem, Solver, SolverSpec, TrialStatus};
+use boxwood_testkit::problems::{Branin, SaturatingCurves};
+use boxwood_testkit::{Simulation, Tier, solver_conformance};
 
 /// A solver with its defaults, but with little work per proposal where it maximizes an acquisition: the contract does
 /// not depend on it.
@@ -66,6 +69,39 @@ fn samplers_go_with_any_scheduler() {
         };
         solver_conformance(&make, &[Tier::MultiFidelity]);
     }
+}
+
+/// Faulty workers, a budget of trials, and a rule that stops trials: the simulation checks every move.
+#[test]
+fn solvers_may_stop_trials_early() {
+    let rules = [("random", "median"), ("sobol", "percentile"), ("bo", "forecast"), ("tpe", "median")];
+    for (solver, rule) in rules {
+        let mut spec = SolverSpec::named(solver);
+        spec.parameters.insert("early_stopping".into(), rule.into());
+        let options = Simulation {
+            workers: 4,
+            max_trials: Some(40),
+            crash_share: 0.1,
+            failed_share: 0.1,
+            ..Simulation::default()
+        };
+        let problem = options.problem(&SaturatingCurves).unwrap();
+        let run = || {
+            let solver = boxwood_solvers::build(&spec, &problem).unwrap_or_else(|error| panic!("{error}"));
+            options.run(&SaturatingCurves, solver.as_ref()).unwrap_or_else(|error| panic!("{error}"))
+        };
+        let trace = run();
+        assert_eq!(trace.moves, run().moves, "{solver} with {rule} does not repeat itself");
+        assert_eq!(trace.view.started(), 40);
+        let pruned = trace.view.trials().iter().filter(|trial| trial.status == TrialStatus::Pruned).count();
+        assert!((1..36).contains(&pruned), "{solver} with {rule} stopped {pruned} trials");
+        assert!(trace.best_loss().is_some());
+    }
+    let mut spec = SolverSpec::named("random");
+    spec.parameters.insert("early_stopping".into(), "median".into());
+    let single = Simulation::default().problem(&Branin).unwrap();
+    let error = boxwood_solvers::build(&spec, &single).err().unwrap();
+    assert!(error.reason.contains("early_stopping"), "{error}");
 }
 
 #[test]

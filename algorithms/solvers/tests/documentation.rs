@@ -20,6 +20,9 @@ fn kind(kind: &ParameterKind) -> (String, String) {
         ParameterKind::Number { default, low, high } => {
             (default.to_string(), format!("number, {low} to {high}"))
         }
+        ParameterKind::OptionalNumber { low: f64::MIN, high: f64::MAX } => {
+            ("none".into(), "any number".into())
+        }
         ParameterKind::OptionalNumber { low, high } => ("none".into(), format!("number, {low} to {high}")),
         ParameterKind::Integer { default, low, high } => {
             (default.to_string(), format!("integer, {low} to {high}"))

@@ -1,5 +1,9 @@
 //! Ensembles of surrogates from several fidelities, and their rank-based weights (MFES-HB).
 
+mod chain;
+
+pub use chain::{ChainLevel, FidelityChain};
+
 use crate::{MeanVariance, PointGradient, Posterior, SurrogateError};
 use boxwood_numeric::Rows;
 use std::sync::Arc;

@@ -23,8 +23,8 @@ mod warp;
 
 pub use cost::CostModel;
 pub use ensemble::{
-    Combination, Ensemble, FitPart, PairwiseScore, RANK_WEIGHT_POWER, RankWeights, cross_validated_means,
-    initial_rank_weights, pairwise_score, rank_weights,
+    ChainLevel, Combination, Ensemble, FidelityChain, FitPart, PairwiseScore, RANK_WEIGHT_POWER, RankWeights,
+    cross_validated_means, initial_rank_weights, pairwise_score, rank_weights,
 };
 pub use error::SurrogateError;
 pub use failure_forest::FailureForest;

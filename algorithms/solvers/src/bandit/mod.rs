@@ -65,6 +65,9 @@ impl RisingBandit {
                 _ => plain(&own).spec,
             };
             let solver = composed(&spec).map_err(|error| refuse(format!("inner: {error}")))?;
+            if solver.stops_early() {
+                return Err(refuse("inner: `early_stopping` is not used inside an arm".into()));
+            }
             solver.accepts(&own).map_err(|error| refuse(format!("inner, arm `{arm}`: {error}")))?;
             inner.push(solver);
         }

@@ -3,6 +3,7 @@
 mod forest;
 mod gp;
 mod grid;
+mod levels;
 mod mfes;
 mod model;
 mod random;
@@ -83,7 +84,7 @@ pub(crate) trait Sampler: Send + Sync {
     /// Proposes rows that `known` does not hold and adds them to it.
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError>;
 
-    /// One weight per rung by how well it predicts the top one per unit of resource; none without enough data.
+    /// One weight per rung by how well it predicts the top one; none without enough data.
     fn rung_weights(&self, _view: &StudyView, _history: &History<'_>, _seed: Seed) -> Option<Vec<f64>> {
         None
     }

@@ -177,6 +177,21 @@ impl Training {
         &self.losses[..self.measured]
     }
 
+    /// All rows and losses, or where there are more than `most`, the better half of that number and an even rest.
+    pub(crate) fn thinned(&self, most: usize) -> (Rows, Vec<f64>) {
+        if self.losses.len() <= most {
+            return (self.rows.clone(), self.losses.clone());
+        }
+        let mut order: Vec<usize> = (0..self.losses.len()).collect();
+        order.sort_by(|a, b| self.losses[*a].total_cmp(&self.losses[*b]).then(a.cmp(b)));
+        let mut rest = order.split_off(most / 2);
+        rest.sort_unstable();
+        let wanted = most - most / 2;
+        order.extend((0..wanted).map(|place| rest[place * rest.len() / wanted]));
+        order.sort_unstable();
+        (self.rows.select(&order), order.iter().map(|index| self.losses[*index]).collect())
+    }
+
     /// The best measured rows, best first: least violation, then least loss.
     pub(crate) fn best_rows(&self) -> Rows {
         let violation = |i: usize| self.violations.iter().map(|values| values[i].max(0.0)).sum::<f64>();

@@ -9,6 +9,7 @@
 use boxwood_core::{Ask, Bracket, Origin, Rung, Seed, StudyView, TrialStatus, TrialView, Unsupported};
 use rand::RngExt;
 
+use super::cost::start_costs;
 use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
 use crate::history::{Entry, History};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
@@ -27,6 +28,9 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     },
 ];
 
+/// Fraction of the golden ratio: its multiples modulo one are evenly spread at any length.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_894_9;
+
 /// Asynchronous halving on one ladder shared by all brackets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asynchronous {
@@ -34,7 +38,7 @@ pub(crate) struct Asynchronous {
     /// Number of brackets cycled through; `usize::MAX` for all.
     brackets: usize,
     start_threshold: usize,
-    /// Whether the next bracket is drawn by the sampler's rung weights once there are any (Hyper-Tune).
+    /// Whether each new trial draws its bracket by the sampler's rung weights and the rungs' costs (Hyper-Tune).
     choose: bool,
 }
 
@@ -110,7 +114,7 @@ impl Scheduler for Asynchronous {
         history: &History<'_>,
         ask: Ask,
         weights: RungWeights<'_>,
-        seed: Seed,
+        _seed: Seed,
     ) -> Schedule {
         let ladder = view.problem().ladder();
         let factor = ladder.reduction_factor() as usize;
@@ -124,7 +128,7 @@ impl Scheduler for Asynchronous {
             resumes.push(resume);
         }
         let count = ask.starts().min(ask.want - resumes.len());
-        let starts = self.starts(view, &table, count, weights, seed);
+        let starts = self.starts(view, history, &table, count, weights);
         if ask.want > 0 && ask.starts() == 0 && resumes.is_empty() && history.pending.is_empty() {
             resumes.extend(last_promotion(&standings, history));
         }
@@ -164,37 +168,32 @@ impl Asynchronous {
         None
     }
 
-    /// New trials: the open bracket is filled, then the next one is opened, in turn or by weight.
+    /// New trials, by turns of whole brackets or each by its own draw.
     ///
     /// A bracket's index is `cycle * brackets + bracket`, and it rises, so that the last index and the number of its
     /// trials say where the study stands.
     fn starts(
         &self,
         view: &StudyView,
+        history: &History<'_>,
         table: &[Bracket],
         count: usize,
         weights: RungWeights<'_>,
-        seed: Seed,
     ) -> Vec<Start> {
         let len = table.len() as u32;
         let own = |trial| bracket_of(trial, view, table.len());
         let indices: Vec<u32> = view.trials().iter().filter_map(own).collect();
-        let mut current = indices.iter().copied().max().unwrap_or(0);
+        let current = indices.iter().copied().max();
+        if self.choose && len > 1 && count > 0 {
+            let shares = bracket_shares(view, history, table, weights().as_deref());
+            return drawn_starts(view, table, count, &shares, current);
+        }
+        let mut current = current.unwrap_or(0);
         let mut filled = indices.iter().filter(|index| **index == current).count() as u64;
-        let mut rng = seed.derive("bracket", 0).rng();
-        let mut drawn: Option<Option<Vec<f64>>> = None;
         let mut starts = Vec::with_capacity(count);
         while starts.len() < count {
             if filled >= table[(current % len) as usize].stages[0] {
-                let by_weight =
-                    if self.choose && len > 1 { drawn.get_or_insert_with(weights).as_ref() } else { None };
-                current = match by_weight {
-                    Some(weights) => {
-                        let chosen = draw(table, weights, rng.random::<f64>());
-                        (current / len + 1) * len + chosen
-                    }
-                    None => current + 1,
-                };
+                current += 1;
                 filled = 0;
             }
             let rung = table[(current % len) as usize].start;
@@ -205,18 +204,74 @@ impl Asynchronous {
     }
 }
 
-/// A bracket drawn by the weight of its start rung; the first one when no weight is positive.
-fn draw(table: &[Bracket], weights: &[f64], uniform: f64) -> u32 {
-    let weight = |bracket: &Bracket| weights.get(bracket.start.0 as usize).copied().unwrap_or(0.0).max(0.0);
-    let total: f64 = table.iter().map(weight).sum();
+/// Share of new trials per bracket: `w_i = theta_i / c_i` with the sampler's weight theta of the bracket's start rung and
+/// the cost c of a start there (Li et al., 2022, equation 3). Without weights theta is equal, which spends about the same
+/// on every bracket, as Hyperband does.
+fn bracket_shares(
+    view: &StudyView,
+    history: &History<'_>,
+    table: &[Bracket],
+    weights: Option<&[f64]>,
+) -> Vec<f64> {
+    let costs = start_costs(view.problem().ladder(), history);
+    let share = |weighted: bool, bracket: &Bracket| {
+        let rung = bracket.start.0 as usize;
+        let theta =
+            weights.filter(|_| weighted).map_or(1.0, |weights| weights.get(rung).copied().unwrap_or(0.0));
+        theta.max(0.0) / cost(bracket, &costs)
+    };
+    let shares: Vec<f64> = table.iter().map(|bracket| share(true, bracket)).collect();
+    if shares.iter().sum::<f64>() > 0.0 {
+        return shares;
+    }
+    table.iter().map(|bracket| share(false, bracket)).collect()
+}
+
+/// What a bracket costs per trial that starts in it, promotions in full included.
+fn cost(bracket: &Bracket, costs: &[f64]) -> f64 {
+    let started = bracket.stages[0] as f64;
+    let stages = bracket.stages.iter().zip(&costs[bracket.start.0 as usize..]);
+    stages.map(|(trials, cost)| *trials as f64 / started * cost).sum()
+}
+
+/// One bracket per trial, drawn by its share.
+///
+/// The draws are a golden-ratio sequence over the study's own starts, so that any stretch of trials holds about its share
+/// of every bracket.
+fn drawn_starts(
+    view: &StudyView,
+    table: &[Bracket],
+    count: usize,
+    shares: &[f64],
+    current: Option<u32>,
+) -> Vec<Start> {
+    let len = table.len() as u32;
+    let offset = Seed(view.problem().seed()).derive("bracket", 0).rng().random::<f64>();
+    let before = view.trials().iter().filter(|trial| trial.origin == Origin::Solver).count();
+    let mut cycle = current.map_or(0, |current| current / len + 1);
+    (before..before + count)
+        .map(|index| {
+            let chosen = pick(shares, (offset + index as f64 * GOLDEN_RATIO).fract());
+            let bracket = Some(cycle * len + chosen as u32);
+            cycle += 1;
+            Start { rung: table[chosen].start, bracket }
+        })
+        .collect()
+}
+
+/// The index at which the running sum of the shares passes `uniform` of their total; the last positive one at the end.
+fn pick(shares: &[f64], uniform: f64) -> usize {
+    let total: f64 = shares.iter().sum();
     let mut left = uniform * total;
-    for (index, bracket) in table.iter().enumerate() {
-        left -= weight(bracket);
+    let mut last = 0;
+    for (index, share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
+        last = index;
+        left -= share;
         if left < 0.0 {
-            return index as u32;
+            break;
         }
     }
-    0
+    last
 }
 
 /// The study's last act: with no start left, nothing running and nothing measured at the top, the best trial of the

@@ -1,6 +1,7 @@
 //! Schedulers choose rungs: who is promoted, and where new trials start. Stateless; all is derived from the view.
 
 mod asha;
+mod cost;
 mod full;
 mod halving;
 
@@ -49,7 +50,7 @@ pub(crate) struct Schedule {
     pub(crate) end: ScheduleEnd,
 }
 
-/// Chosen weights of the rungs at which a bracket may start; asked for only when a bracket is to be opened.
+/// Weights of the rungs by how well they predict the top one; asked for only when a new trial's bracket is chosen.
 pub(crate) type RungWeights<'a> = &'a dyn Fn() -> Option<Vec<f64>>;
 
 /// Bracket index of a trial that this solver started; none when it is beyond any index that this study can have reached

@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use boxwood_core::SolverError;
+use boxwood_core::{SolverError, TrialStatus};
 use boxwood_numeric::{Rows, nondominated_ranks};
 use boxwood_surrogate::{Layout, local_rows, refit_length};
 
@@ -31,8 +31,10 @@ pub(super) struct Observations {
     pub(super) violations: Vec<Vec<f64>>,
     /// Seconds from the start of each trial, where known.
     pub(super) seconds: Vec<Option<f64>>,
-    /// Rows of failed trials.
+    /// Rows of failed trials, and of those stopped on their way.
     pub(super) failed: Rows,
+    /// Which of them failed.
+    pub(super) broken: Vec<usize>,
     /// How many of the n the hyperparameters come from, where that is fixed by a choice among a long history.
     pub(super) base: Option<usize>,
     /// Number of results before a choice was made.
@@ -55,7 +57,8 @@ impl Observations {
         let objectives = entries.first().map_or(0, |entry| entry.result.losses.len());
         let constraints = entries.iter().map(|entry| entry.result.violations.len()).min().unwrap_or(0);
         let failed = level.failed.len().saturating_sub(FAILURES_KEPT);
-        let failed = level.failed[failed..].iter().map(|trial| trial.encoded.as_slice());
+        let failed = &level.failed[failed..];
+        let is_broken = |index: &usize| failed[*index].status != TrialStatus::Pruned;
         Ok(Self {
             rows: rows_of(layout.len(), entries.iter().map(|entry| entry.trial.encoded.as_slice()))?,
             losses: rows_of(objectives, entries.iter().map(|entry| entry.result.losses.as_slice()))?,
@@ -63,7 +66,8 @@ impl Observations {
                 .map(|index| entries.iter().map(|entry| entry.result.violations[index]).collect())
                 .collect(),
             seconds: entries.iter().map(|entry| entry.result.seconds).collect(),
-            failed: rows_of(layout.len(), failed)?,
+            failed: rows_of(layout.len(), failed.iter().map(|trial| trial.encoded.as_slice()))?,
+            broken: (0..failed.len()).filter(is_broken).collect(),
             base,
             measured,
         })
@@ -166,6 +170,7 @@ mod tests {
             violations: Vec::new(),
             seconds: vec![None; 40],
             failed: Rows::new(2),
+            broken: Vec::new(),
             base: None,
             measured: 40,
         };

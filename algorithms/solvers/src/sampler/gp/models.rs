@@ -85,11 +85,11 @@ impl Fitting<'_> {
     }
 
     fn failure(&self, observations: &Observations) -> Result<Option<FailureModel>, SurrogateError> {
-        if !self.settings.failures.are_modelled() || observations.failed.is_empty() {
+        if !self.settings.failures.are_modelled() || observations.broken.is_empty() {
             return Ok(None);
         }
         let mut rows = observations.rows.clone();
-        rows.push_rows(&observations.failed)?;
+        rows.push_rows(&observations.failed.select(&observations.broken))?;
         let failed: Vec<bool> = (0..rows.len()).map(|index| index >= observations.len()).collect();
         let seed = self.seed("failure");
         FailureModel::fit(self.layout, &rows, &failed, &GpOptions::default(), seed).map(Some)

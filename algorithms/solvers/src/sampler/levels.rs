@@ -1,0 +1,256 @@
+//! The models of all rungs of one plan, and their combination into a prediction of the top one.
+
+use std::sync::Arc;
+
+use boxwood_core::{Problem, Rung, Seed, SolverError};
+use boxwood_numeric::Rows;
+use boxwood_surrogate::{
+    ChainLevel, Combination, Ensemble, FidelityChain, GpCache, GpModel, GpOptions, Layout, Posterior,
+    SurrogateError, initial_rank_weights, rgpe_weights,
+};
+
+use super::forest::fit_believing;
+use super::gp::{believed, fit};
+use super::model::{Training, layout, numeric};
+use crate::history::History;
+
+/// Results from which a rung's base surrogate in an ensemble is a forest.
+const FOREST_FROM: usize = 150;
+/// Results of a rung that its process in a chain is conditioned on: the best half and an even rest.
+const CHAIN_ROWS: usize = 300;
+/// Posterior draws per rung behind an ensemble's weights.
+const DRAWS: usize = 64;
+/// Fewest results of a rung that takes part.
+pub(super) const MEMBER_FROM: usize = 3;
+
+/// How the rungs' models are combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Combine {
+    /// Each rung's process learns what the one below leaves over.
+    Chain,
+    /// One surrogate per rung, weighted by how often a posterior draw of it orders the top rung's results best.
+    Weighted(Combination),
+}
+
+/// Fits that are kept between plans; each kind apart, so that none drives another out.
+#[derive(Debug)]
+pub(super) struct Caches {
+    /// Fits of the rungs alone.
+    alone: GpCache,
+    /// Fits of a chain's residuals.
+    residuals: GpCache,
+    /// Fits of the top rung's cross-validation.
+    folds: GpCache,
+}
+
+impl Caches {
+    pub(super) fn new() -> Self {
+        Self { alone: GpCache::new(), residuals: GpCache::new(), folds: GpCache::new() }
+    }
+}
+
+/// A rung's surrogate in an ensemble before anything is believed.
+enum Base {
+    Process(Box<GpModel>),
+    Forest { layout: Layout, rows: Rows, losses: Vec<f64>, seed: Seed },
+}
+
+impl Base {
+    fn fit(
+        layout: &Layout,
+        rows: &Rows,
+        losses: &[f64],
+        problem: &Problem,
+        rung: usize,
+        cache: &GpCache,
+    ) -> Result<Self, SurrogateError> {
+        if rows.len() < FOREST_FROM {
+            return fit(layout, rows, losses, problem, &format!("rung {rung}"), Some(cache))
+                .map(|model| Self::Process(Box::new(model)));
+        }
+        let seed = Seed(problem.seed()).derive("forest", rung as u64);
+        Ok(Self::Forest { layout: layout.clone(), rows: rows.clone(), losses: losses.to_vec(), seed })
+    }
+
+    fn believing(&self, pending: &Rows) -> Result<Arc<dyn Posterior>, SurrogateError> {
+        match self {
+            Self::Process(model) => believed(model, pending),
+            Self::Forest { layout, rows, losses, seed } => {
+                Ok(Arc::new(fit_believing(layout, rows, losses, pending, *seed)?))
+            }
+        }
+    }
+}
+
+/// What predicts the top rung.
+enum Model {
+    Chain(FidelityChain),
+    Weighted {
+        /// One per rung, none where it has too few results.
+        bases: Vec<Option<Base>>,
+        combination: Combination,
+    },
+}
+
+/// All rungs of one plan.
+pub(super) struct Levels {
+    training: Vec<Training>,
+    /// One per rung, summing to one: weights in an ensemble, or equal shares of a chain's links.
+    pub(super) weights: Vec<f64>,
+    /// Rungs that have too few results to say anything about.
+    unknown: Vec<bool>,
+    model: Model,
+}
+
+impl Levels {
+    /// Fits all rungs.
+    pub(super) fn fit(
+        problem: &Problem,
+        history: &History<'_>,
+        combine: Combine,
+        caches: &Caches,
+    ) -> Result<Self, SolverError> {
+        let layout = layout(problem.space());
+        let training: Result<Vec<Training>, SolverError> =
+            history.levels.iter().map(|level| Training::new(level, layout.len())).collect();
+        let training = training?;
+        let unknown: Vec<bool> = training.iter().map(|data| data.measured < MEMBER_FROM).collect();
+        let (weights, model) = match combine {
+            Combine::Chain => chain(&layout, problem, &training, caches),
+            Combine::Weighted(combination) => weighted(&layout, problem, &training, combination, caches),
+        }
+        .map_err(|error| numeric(&error))?;
+        Ok(Self { training, weights, unknown, model })
+    }
+
+    /// The prediction of the top rung with pending and chosen rows believed.
+    pub(super) fn posterior(
+        &self,
+        history: &History<'_>,
+        chosen: &[Vec<f64>],
+        width: usize,
+    ) -> Result<Arc<dyn Posterior>, SolverError> {
+        let waiting = |rung: Option<Rung>| {
+            let open =
+                history.pending.iter().filter(|trial| rung.is_none_or(|rung| trial.result(rung).is_none()));
+            let rows: Vec<&[f64]> =
+                open.map(|trial| trial.encoded.as_slice()).chain(chosen.iter().map(Vec::as_slice)).collect();
+            Rows::from_rows(width, &rows)
+        };
+        let posterior = || -> Result<Arc<dyn Posterior>, SurrogateError> {
+            match &self.model {
+                Model::Chain(chain) => Ok(Arc::new(chain.append_believed(&waiting(None)?)?)),
+                Model::Weighted { bases, combination } => {
+                    let mut members = Vec::new();
+                    for (rung, (base, weight)) in bases.iter().zip(&self.weights).enumerate() {
+                        let Some(base) = base else { continue };
+                        members.push((base.believing(&waiting(Some(Rung(rung as u32)))?)?, *weight));
+                    }
+                    Ok(Arc::new(Ensemble::new(members, *combination)?))
+                }
+            }
+        };
+        posterior().map_err(|error| numeric(&error))
+    }
+
+    /// Measured rows of all rungs that take part.
+    pub(super) fn observed(&self, width: usize) -> Result<Rows, SolverError> {
+        let mut rows = Rows::new(width);
+        for (training, _) in self.training.iter().zip(&self.unknown).filter(|(_, unknown)| !**unknown) {
+            rows.push_rows(&training.measured_rows()).map_err(|error| numeric(&error))?;
+        }
+        Ok(rows)
+    }
+
+    /// Best rows of every rung, the highest rung first.
+    pub(super) fn starts(&self, width: usize) -> Result<Rows, SolverError> {
+        let mut rows = Rows::new(width);
+        for training in self.training.iter().rev() {
+            rows.push_rows(&training.best_rows()).map_err(|error| numeric(&error))?;
+        }
+        let kept: Vec<usize> = (0..rows.len().min(24)).collect();
+        Ok(rows.select(&kept))
+    }
+
+    /// Number of results of the rung that has most.
+    pub(super) fn largest(&self) -> usize {
+        self.training.iter().map(|training| training.measured).max().unwrap_or(0)
+    }
+
+    /// Whether the rung's results are known to say nothing about the top.
+    pub(super) fn is_misleading(&self, rung: usize) -> bool {
+        !self.unknown[rung] && self.weights[rung] == 0.0
+    }
+
+    /// The model's kind, for people.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.model {
+            Model::Chain(_) => "chain",
+            Model::Weighted { .. } => "ensemble",
+        }
+    }
+}
+
+type Combined = (Vec<f64>, Model);
+
+fn chain(
+    layout: &Layout,
+    problem: &Problem,
+    training: &[Training],
+    caches: &Caches,
+) -> Result<Combined, SurrogateError> {
+    let mut rungs = Vec::new();
+    let mut models: Vec<(Rows, GpModel)> = Vec::new();
+    for (rung, data) in training.iter().enumerate().filter(|(_, data)| data.measured >= MEMBER_FROM) {
+        let (rows, losses) = data.thinned(CHAIN_ROWS);
+        let model = fit(layout, &rows, &losses, problem, &format!("rung {rung}"), Some(&caches.alone))?;
+        models.push((rows, model));
+        rungs.push(rung);
+    }
+    let levels: Vec<ChainLevel<'_>> = models.iter().map(|(rows, alone)| ChainLevel { rows, alone }).collect();
+    let seed = Seed(problem.seed()).derive("chain", 0).0;
+    let chain = FidelityChain::fit(&levels, &GpOptions::default(), seed, Some(&caches.residuals))?;
+    let mut weights = vec![0.0; training.len()];
+    for rung in &rungs[rungs.len() - chain.len()..] {
+        weights[*rung] = 1.0 / chain.len() as f64;
+    }
+    Ok((weights, Model::Chain(chain)))
+}
+
+fn weighted(
+    layout: &Layout,
+    problem: &Problem,
+    training: &[Training],
+    combination: Combination,
+    caches: &Caches,
+) -> Result<Combined, SurrogateError> {
+    let none = Rows::new(layout.len());
+    let mut bases = Vec::with_capacity(training.len());
+    let mut members = Vec::with_capacity(training.len());
+    for (rung, data) in training.iter().enumerate() {
+        let base = (data.measured >= MEMBER_FROM)
+            .then(|| Base::fit(layout, &data.rows, &data.losses, problem, rung, &caches.alone))
+            .transpose()?;
+        members.push(base.as_ref().map(|base| base.believing(&none)).transpose()?);
+        bases.push(base);
+    }
+    let top = training.len() - 1;
+    let known: Vec<bool> = members.iter().map(Option::is_some).collect();
+    let fit_top = |rows: &Rows, losses: &[f64]| {
+        Base::fit(layout, rows, losses, problem, top, &caches.folds)?.believing(&none)
+    };
+    if !known[top] {
+        let weights = initial_rank_weights(&known);
+        return Ok((weights, Model::Weighted { bases, combination }));
+    }
+    let below: Vec<Arc<dyn Posterior>> = members[..top].iter().flatten().map(Arc::clone).collect();
+    let data = &training[top];
+    let seed = Seed(problem.seed()).derive("weights", 0).0;
+    let (rows, losses) = (data.measured_rows(), data.measured_losses());
+    let drawn = rgpe_weights(&below, &rows, losses, &fit_top, DRAWS, seed)?;
+    let mut given = drawn.sources.into_iter();
+    let mut weights: Vec<f64> =
+        known[..top].iter().map(|known| if *known { given.next().unwrap_or(0.0) } else { 0.0 }).collect();
+    weights.push(drawn.target);
+    Ok((weights, Model::Weighted { bases, combination }))
+}
