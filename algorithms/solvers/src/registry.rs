@@ -142,7 +142,7 @@ const SOLVERS: &[Entry] = &[
         &[],
         SamplerKind::Mfes,
         SchedulerKind::Hyperband,
-        "Synchronous Hyperband whose points come from an ensemble of one surrogate per rung.",
+        "Synchronous Hyperband whose points come from a model of all rungs.",
     ),
     entry(
         "asha",
@@ -170,7 +170,7 @@ const SOLVERS: &[Entry] = &[
         &[],
         SamplerKind::Mfes,
         SchedulerKind::HyperTune,
-        "Delayed asynchronous Hyperband, brackets chosen by rank weights, points from the ensemble of rungs.",
+        "Delayed asynchronous Hyperband, brackets drawn by cost, points from the model of all rungs.",
     ),
 ];
 

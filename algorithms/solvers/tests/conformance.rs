@@ -71,6 +71,22 @@ fn samplers_go_with_any_scheduler() {
     }
 }
 
+#[test]
+fn the_ensembles_of_mfes_keep_the_contract_with_either_weights() {
+    for (combination, weights) in
+        [("product_of_experts", "ranks"), ("product_of_experts", "draws"), ("independent_sum", "ranks")]
+    {
+        let make = move |problem: &Problem| {
+            let mut spec = SolverSpec::named("mfes");
+            spec.parameters.insert("combination".into(), combination.into());
+            spec.parameters.insert("weights".into(), weights.into());
+            spec.parameters.insert("candidates".into(), 60.into());
+            boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
+        };
+        solver_conformance(&make, &[Tier::MultiFidelity]);
+    }
+}
+
 /// Faulty workers, a budget of trials, and a rule that stops trials: the simulation checks every move.
 #[test]
 fn solvers_may_stop_trials_early() {

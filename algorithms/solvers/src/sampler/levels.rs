@@ -6,7 +6,7 @@ use boxwood_core::{Problem, Rung, Seed, SolverError};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{
     ChainLevel, Combination, Ensemble, FidelityChain, GpCache, GpModel, GpOptions, Layout, Posterior,
-    SurrogateError, initial_rank_weights, rgpe_weights,
+    SurrogateError, initial_rank_weights, rank_weights, rgpe_weights,
 };
 
 use super::forest::fit_believing;
@@ -28,8 +28,17 @@ pub(super) const MEMBER_FROM: usize = 3;
 pub(super) enum Combine {
     /// Each rung's process learns what the one below leaves over.
     Chain,
-    /// One surrogate per rung, weighted by how often a posterior draw of it orders the top rung's results best.
-    Weighted(Combination),
+    /// One surrogate per rung, each with a weight.
+    Weighted(Combination, Weighting),
+}
+
+/// What an ensemble's weights come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weighting {
+    /// How often a posterior draw of the rung orders the top rung's results best (Hyper-Tune, Li et al., 2022).
+    Draws,
+    /// The cubed share of pairs of the top rung's results that the rung's means order rightly (MFES-HB, Li et al., 2021).
+    Ranks,
 }
 
 /// Fits that are kept between plans; each kind apart, so that none drives another out.
@@ -117,7 +126,10 @@ impl Levels {
         let unknown: Vec<bool> = training.iter().map(|data| data.measured < MEMBER_FROM).collect();
         let (weights, model) = match combine {
             Combine::Chain => chain(&layout, problem, &training, caches),
-            Combine::Weighted(combination) => weighted(&layout, problem, &training, combination, caches),
+            Combine::Weighted(combination, weighting) => {
+                let weights = weighted(&layout, problem, &training, weighting, caches);
+                weights.map(|(weights, bases)| (weights, Model::Weighted { bases, combination }))
+            }
         }
         .map_err(|error| numeric(&error))?;
         Ok(Self { training, weights, unknown, model })
@@ -221,9 +233,9 @@ fn weighted(
     layout: &Layout,
     problem: &Problem,
     training: &[Training],
-    combination: Combination,
+    weighting: Weighting,
     caches: &Caches,
-) -> Result<Combined, SurrogateError> {
+) -> Result<(Vec<f64>, Vec<Option<Base>>), SurrogateError> {
     let none = Rows::new(layout.len());
     let mut bases = Vec::with_capacity(training.len());
     let mut members = Vec::with_capacity(training.len());
@@ -240,17 +252,19 @@ fn weighted(
         Base::fit(layout, rows, losses, problem, top, &caches.folds)?.believing(&none)
     };
     if !known[top] {
-        let weights = initial_rank_weights(&known);
-        return Ok((weights, Model::Weighted { bases, combination }));
+        return Ok((initial_rank_weights(&known), bases));
+    }
+    let data = &training[top];
+    let (rows, losses) = (data.measured_rows(), data.measured_losses());
+    if weighting == Weighting::Ranks {
+        return Ok((rank_weights(&members, &rows, losses, &fit_top, None)?.weights, bases));
     }
     let below: Vec<Arc<dyn Posterior>> = members[..top].iter().flatten().map(Arc::clone).collect();
-    let data = &training[top];
     let seed = Seed(problem.seed()).derive("weights", 0).0;
-    let (rows, losses) = (data.measured_rows(), data.measured_losses());
     let drawn = rgpe_weights(&below, &rows, losses, &fit_top, DRAWS, seed)?;
     let mut given = drawn.sources.into_iter();
     let mut weights: Vec<f64> =
         known[..top].iter().map(|known| if *known { given.next().unwrap_or(0.0) } else { 0.0 }).collect();
     weights.push(drawn.target);
-    Ok((weights, Model::Weighted { bases, combination }))
+    Ok((weights, bases))
 }

@@ -11,7 +11,7 @@ use boxwood_core::{Problem, Rung, Seed, SolverError, StudyView, Unsupported};
 use boxwood_surrogate::Combination;
 
 use super::gp::{GpSampler, one_objective};
-use super::levels::{Caches, Combine, Levels, MEMBER_FROM};
+use super::levels::{Caches, Combine, Levels, MEMBER_FROM, Weighting};
 use super::model::{Candidates, Design, best_unknown, mix, numeric, predict_loss};
 use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::{History, Known};
@@ -30,7 +30,14 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
             default: "chain",
             choices: &["chain", "product_of_experts", "independent_sum"],
         },
-        meaning: "How the rungs' models are combined: each on what the one below leaves over, or weighted by rank.",
+        meaning: "How the rungs' models are combined: each on what the one below leaves over, or as a weighted ensemble.",
+    },
+    ParameterInfo {
+        name: "weights",
+        kind: ParameterKind::Choice { default: "draws", choices: &["draws", "ranks"] },
+        meaning: "Weights of an ensemble: how often a rung's posterior draws order the top's results best, or MFES-HB's \
+                  cubed shares of pairs in order. As published: combination product_of_experts, weights ranks, \
+                  random_fraction 0.3.",
     },
 ];
 
@@ -46,9 +53,13 @@ pub(crate) struct MfesSampler {
 impl MfesSampler {
     pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
         let design = Design::read(parameters)?;
+        let weighting = match parameters.choice("weights")? {
+            "ranks" => Weighting::Ranks,
+            _ => Weighting::Draws,
+        };
         let combine = match parameters.choice("combination")? {
-            "independent_sum" => Combine::Weighted(Combination::IndependentSum),
-            "product_of_experts" => Combine::Weighted(Combination::ProductOfExperts),
+            "independent_sum" => Combine::Weighted(Combination::IndependentSum, weighting),
+            "product_of_experts" => Combine::Weighted(Combination::ProductOfExperts, weighting),
             _ => Combine::Chain,
         };
         let single = GpSampler::new(Design { random_fraction: 0.0, ..design });
