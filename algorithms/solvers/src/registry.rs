@@ -7,9 +7,9 @@ use crate::bandit::{BANDIT_PARAMETERS, RisingBandit};
 use crate::composed::Composed;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
-    DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_RANDOM_PARAMETERS, GRID_PARAMETERS,
-    GpSampler, GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
-    TPE_PARAMETERS, TpeSampler,
+    BOHB_PARAMETERS, DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_RANDOM_PARAMETERS,
+    GRID_PARAMETERS, GpSampler, GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler,
+    SobolSampler, TPE_PARAMETERS, TpeSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -35,6 +35,8 @@ enum SamplerKind {
     Gp,
     Forest,
     Tpe,
+    /// The Parzen estimator with the random share of BOHB.
+    Bohb,
     Mfes,
     /// The parameter `sampler` names it; random by default.
     Open,
@@ -132,7 +134,7 @@ const SOLVERS: &[Entry] = &[
     entry(
         "bohb",
         &[],
-        SamplerKind::Tpe,
+        SamplerKind::Bohb,
         SchedulerKind::Hyperband,
         "Synchronous Hyperband whose points come from the Parzen estimator.",
     ),
@@ -198,6 +200,7 @@ impl SamplerKind {
             Self::Gp => [DESIGN_PARAMETERS, GP_RANDOM_PARAMETERS].concat(),
             Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
+            Self::Bohb => BOHB_PARAMETERS.to_vec(),
             Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),
             Self::Open => vec![OPEN_SAMPLER],
         }
@@ -226,7 +229,7 @@ impl SamplerKind {
             Self::Grid => Box::new(GridSampler::read(parameters)?),
             Self::Gp => Box::new(GpSampler::read(parameters)?),
             Self::Forest => Box::new(ForestSampler::read(parameters)?),
-            Self::Tpe => Box::new(TpeSampler::read(parameters)?),
+            Self::Tpe | Self::Bohb => Box::new(TpeSampler::read(parameters)?),
             Self::Mfes => Box::new(MfesSampler::read(parameters)?),
         })
     }
