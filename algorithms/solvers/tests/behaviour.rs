@@ -86,7 +86,7 @@ fn constraints_are_respected_and_learned() {
 }
 
 #[test]
-fn densities_learn_constraints() {
+fn densities_and_forests_learn_constraints() {
     // The best feasible value, of an optimum of -0.072.
     let best = |name: &str| {
         let run = |seed| {
@@ -96,9 +96,11 @@ fn densities_learn_constraints() {
         median((1..=7).map(run).collect())
     };
     let random = best("random");
-    let model = best("tpe");
-    println!("simionescu: random {random:.4}, tpe {model:.4}");
-    assert!(model < random, "tpe {model}, random {random}");
+    for name in ["tpe", "forest"] {
+        let model = best(name);
+        println!("simionescu: random {random:.4}, {name} {model:.4}");
+        assert!(model < random, "{name} {model}, random {random}");
+    }
 }
 
 #[test]

@@ -197,7 +197,7 @@ impl Training {
 
 /// The loss that a failed point is given: the worst one measured, but no further out than Tukey's upper fence
 /// (third quartile plus 1.5 interquartile ranges; Tukey, 1977), so that one outlier does not make a failure a cliff.
-fn fence(losses: &[f64]) -> Option<f64> {
+pub(crate) fn fence(losses: &[f64]) -> Option<f64> {
     let mut sorted = losses.to_vec();
     sorted.sort_by(f64::total_cmp);
     let worst = *sorted.last()?;
