@@ -16,7 +16,7 @@ use crate::history::Known;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
 /// Rows scored per proposal. Trees are constant between their cuts, so that more rows or an exchange from the best ones
-/// found no better points on the suite `single`.
+/// found no better points on eight problems of the suite `single`.
 const CANDIDATES: usize = 600;
 
 /// Share of random points: SMAC interleaves them.

@@ -11,7 +11,7 @@ use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::Known;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
-/// Parameters of the estimator. Few random points keep it from settling; measured on the suites `single` and `bbob`.
+/// Parameters of the estimator. Few random points keep it from settling; measured on the suite `single`.
 pub(crate) const PARAMETERS: &[ParameterInfo] =
     &[random_fraction(0.05), INITIAL_TRIALS, CANDIDATES, MULTIVARIATE];
 /// The same with the random share of BOHB (solvers.md 2.2.4).
