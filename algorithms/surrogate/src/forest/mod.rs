@@ -67,10 +67,11 @@ impl Default for ForestOptions {
 ///
 /// Numbers are cut at a random place of their range among a node's rows, and the best column is taken (extremely
 /// randomized trees; Geurts et al., 2006), which makes for smoother means and wider spread between observations than
-/// the best cut of SMAC (Hutter et al., 2011), the other option. Categories are cut into subsets in the order of their mean targets (Fisher, 1958), in which an inactive
-/// category is one more choice; inactive numbers go to whichever side fits better. The variance is the total one,
-/// the mean of the leaves' variances plus the variance of their means (Hutter et al., 2014, section 4.3.2). Targets
-/// are standardized; the worse half goes by rank when one outlier dwarfs the rest.
+/// the best cut of SMAC (Hutter et al., 2011), the other option. Categories are cut into subsets in the order of their
+/// mean targets (Fisher, 1958), in which an inactive category is one more choice; inactive numbers go to whichever side
+/// fits better. The variance is the total one, the mean of the leaves' variances plus the variance of their means
+/// (Hutter et al., 2014, section 4.3.2). Targets are standardized; the worse half goes by rank when one outlier dwarfs
+/// the rest.
 #[derive(Debug, Clone)]
 pub struct Forest {
     layout: Layout,
