@@ -8,9 +8,9 @@ use crate::composed::Composed;
 use crate::early_stopping::{EarlyStopping, PARAMETERS as STOPPING_PARAMETERS};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
-    DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS, GpSampler,
-    GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler, TPE_PARAMETERS,
-    TpeSampler,
+    BOHB_PARAMETERS, DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS,
+    GRID_PARAMETERS, GpSampler, GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler,
+    SobolSampler, TPE_PARAMETERS, TpeSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -36,6 +36,8 @@ enum SamplerKind {
     Gp,
     Forest,
     Tpe,
+    /// The Parzen estimator with the random share of BOHB.
+    Bohb,
     Mfes,
     /// The parameter `sampler` names it; random by default.
     Open,
@@ -133,7 +135,7 @@ const SOLVERS: &[Entry] = &[
     entry(
         "bohb",
         &[],
-        SamplerKind::Tpe,
+        SamplerKind::Bohb,
         SchedulerKind::Hyperband,
         "Synchronous Hyperband whose points come from the Parzen estimator.",
     ),
@@ -199,6 +201,7 @@ impl SamplerKind {
             Self::Gp => [DESIGN_PARAMETERS, GP_PARAMETERS].concat(),
             Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
+            Self::Bohb => BOHB_PARAMETERS.to_vec(),
             Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),
             Self::Open => vec![OPEN_SAMPLER],
         }
@@ -227,7 +230,7 @@ impl SamplerKind {
             Self::Grid => Box::new(GridSampler::read(parameters)?),
             Self::Gp => Box::new(GpSampler::read(parameters)?),
             Self::Forest => Box::new(ForestSampler::read(parameters)?),
-            Self::Tpe => Box::new(TpeSampler::read(parameters)?),
+            Self::Tpe | Self::Bohb => Box::new(TpeSampler::read(parameters)?),
             Self::Mfes => Box::new(MfesSampler::read(parameters)?),
         })
     }

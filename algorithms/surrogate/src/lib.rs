@@ -28,7 +28,7 @@ pub use ensemble::{
 };
 pub use error::SurrogateError;
 pub use failure_forest::FailureForest;
-pub use forest::{Forest, ForestOptions};
+pub use forest::{Forest, ForestCache, ForestOptions};
 pub use gaussian_process::{
     DrawsGradient, DrawsPrediction, FailureModel, GaussianProcess, GpAverage, GpCache, GpDraws, GpModel,
     GpOptions, Hyperparameters, KernelFunction, MeanFunction, local_rows, refit_length,

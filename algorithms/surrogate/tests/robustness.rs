@@ -8,6 +8,8 @@ use boxwood_surrogate::{
     Posterior,
 };
 use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 fn dimension() -> impl Strategy<Value = Dimension> {
     let kind = prop_oneof![
@@ -83,11 +85,11 @@ proptest! {
         let forest = || Forest::fit(&layout, &rows, &losses, &ForestOptions::default(), 7).unwrap();
         check_posterior(&forest(), &rows)?;
         prop_assert_eq!(forest().predict(&rows).unwrap(), forest().predict(&rows).unwrap());
-        let parzen = ParzenModel::fit(&layout, &rows, &losses, &ParzenOptions::default()).unwrap();
-        prop_assert_eq!(parzen.is_some(), losses.len() >= layout.len() + 2);
-        if let Some(model) = parzen {
-            prop_assert!(model.log_ratio(&rows).unwrap().iter().all(|value| value.is_finite()));
-        }
+        let good: Vec<bool> = losses.iter().map(|&loss| loss < 0.5).collect();
+        let parzen = ParzenModel::fit(&layout, &rows, &good, &ParzenOptions::default()).unwrap();
+        prop_assert!(parzen.log_ratio(&rows).unwrap().iter().all(|value| value.is_finite()));
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        prop_assert!(parzen.sample(&mut rng).iter().all(|value| (0.0..=1.0).contains(value)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) use mfes::{MfesSampler, PARAMETERS as MFES_PARAMETERS};
 pub(crate) use model::DESIGN_PARAMETERS;
 pub(crate) use random::RandomSampler;
 pub(crate) use sobol::SobolSampler;
-pub(crate) use tpe::{PARAMETERS as TPE_PARAMETERS, TpeSampler};
+pub(crate) use tpe::{BOHB_PARAMETERS, PARAMETERS as TPE_PARAMETERS, TpeSampler};
 
 use crate::history::{History, Known};
 use crate::scheduler::Start;

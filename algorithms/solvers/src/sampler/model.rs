@@ -31,7 +31,8 @@ pub(crate) const DESIGN_PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "candidates",
         kind: ParameterKind::Integer { default: 0, low: 0, high: 1_000_000 },
-        meaning: "Rows scored per proposal before refinement; 0 bounds the work by the size of the model.",
+        meaning: "Rows scored per proposal before refinement; 0 bounds the work by the size of the model, and is 600 \
+                  for a forest.",
     },
 ];
 

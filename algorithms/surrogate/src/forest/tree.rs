@@ -4,38 +4,42 @@ use super::ForestOptions;
 use crate::{Kind, Layout};
 use boxwood_numeric::Rows;
 use rand::{Rng, RngExt};
+use std::sync::Arc;
 
-/// What a leaf predicts, on the model scale.
+/// What a leaf predicts, on the model scale, and from how many rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Leaf {
     pub(super) mean: f64,
     pub(super) variance: f64,
+    count: f64,
 }
 
-#[derive(Debug, Clone)]
+impl Leaf {
+    /// The leaf with one more row in it (Welford, 1962).
+    fn with(self, value: f64) -> Self {
+        let count = self.count + 1.0;
+        let mean = self.mean + (value - self.mean) / count;
+        let squares = self.variance * self.count + (value - self.mean) * (value - mean);
+        Self { mean, variance: squares / count, count }
+    }
+}
+
+/// Small, because a prediction waits for nothing but nodes. The right child follows the left one.
+#[derive(Debug)]
 enum Node {
-    Leaf(Leaf),
+    /// Index of the leaf.
+    Leaf(u32),
     /// Values up to `threshold` go left.
-    Cut {
-        column: usize,
-        threshold: f64,
-        inactive_left: bool,
-        left: usize,
-        right: usize,
-    },
+    Cut { column: u32, left: u32, inactive_left: bool, threshold: f64 },
     /// Codes marked in `goes_left` go left; the last entry is the inactive code.
-    Subset {
-        column: usize,
-        goes_left: Vec<bool>,
-        left: usize,
-        right: usize,
-    },
+    Subset { column: u32, left: u32, goes_left: Box<[bool]> },
 }
 
-/// Nodes in an arena; the root is the first.
+/// Nodes in an arena, of which the root is the first, and the leaves, which alone change when rows are added.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
-    nodes: Vec<Node>,
+    nodes: Arc<[Node]>,
+    leaves: Vec<Leaf>,
 }
 
 /// A split of a node's rows with the sum of squares that it explains.
@@ -78,7 +82,7 @@ impl Tree {
         options: &ForestOptions,
         rng: &mut impl Rng,
     ) -> Self {
-        let mut nodes = vec![Node::Leaf(Leaf { mean: 0.0, variance: 0.0 })];
+        let (mut nodes, mut leaves) = (vec![Node::Leaf(0)], Vec::new());
         let mut open = vec![(0, chosen, 0)];
         while let Some((at, members, depth)) = open.pop() {
             let leaf = summarize(values, &members);
@@ -86,44 +90,60 @@ impl Tree {
                 members.len() >= options.split_rows.max(2) && depth < options.depth && leaf.variance > 1e-16;
             let split =
                 if splittable { best_split(layout, rows, values, &members, options, rng) } else { None };
-            let Some(rule) = split else {
-                nodes[at] = Node::Leaf(leaf);
+            let parts = split.map(|rule| {
+                let (left, right): (Vec<usize>, Vec<usize>) =
+                    members.iter().partition(|&&index| rule.goes_left(rows.row(index)));
+                (rule, left, right)
+            });
+            let Some((rule, left_members, right_members)) =
+                parts.filter(|(_, left, right)| !left.is_empty() && !right.is_empty())
+            else {
+                nodes[at] = Node::Leaf(leaves.len() as u32);
+                leaves.push(leaf);
                 continue;
             };
-            let (left_members, right_members): (Vec<usize>, Vec<usize>) =
-                members.iter().partition(|&&index| rule.goes_left(rows.row(index)));
-            if left_members.is_empty() || right_members.is_empty() {
-                nodes[at] = Node::Leaf(leaf);
-                continue;
-            }
-            let (left, right) = (nodes.len(), nodes.len() + 1);
-            nodes.push(Node::Leaf(leaf));
-            nodes.push(Node::Leaf(leaf));
+            let left = nodes.len();
+            nodes.extend([Node::Leaf(0), Node::Leaf(0)]);
             nodes[at] = match rule {
                 Rule::Cut { column, threshold, inactive_left } => {
-                    Node::Cut { column, threshold, inactive_left, left, right }
+                    Node::Cut { column: column as u32, left: left as u32, inactive_left, threshold }
                 }
-                Rule::Subset { column, goes_left } => Node::Subset { column, goes_left, left, right },
+                Rule::Subset { column, goes_left } => Node::Subset {
+                    column: column as u32,
+                    left: left as u32,
+                    goes_left: goes_left.into_boxed_slice(),
+                },
             };
             open.push((left, left_members, depth + 1));
-            open.push((right, right_members, depth + 1));
+            open.push((left + 1, right_members, depth + 1));
         }
-        Self { nodes }
+        Self { nodes: nodes.into(), leaves }
     }
 
+    /// The leaf of a row.
     pub(super) fn leaf(&self, row: &[f64]) -> Leaf {
+        self.leaves[self.index(row)]
+    }
+
+    /// Adds a row to its leaf; the splits stay.
+    pub(super) fn absorb(&mut self, row: &[f64], value: f64) {
+        let index = self.index(row);
+        self.leaves[index] = self.leaves[index].with(value);
+    }
+
+    fn index(&self, row: &[f64]) -> usize {
         let mut at = 0;
         loop {
-            let (goes_left, left, right) = match &self.nodes[at] {
-                Node::Leaf(leaf) => return *leaf,
-                Node::Cut { column, threshold, inactive_left, left, right } => {
-                    (cut_left(row[*column], *threshold, *inactive_left), *left, *right)
+            let (goes_left, left) = match &self.nodes[at] {
+                Node::Leaf(index) => return *index as usize,
+                Node::Cut { column, left, inactive_left, threshold } => {
+                    (cut_left(row[*column as usize], *threshold, *inactive_left), *left)
                 }
-                Node::Subset { column, goes_left, left, right } => {
-                    (goes_left[code(row[*column], goes_left.len() - 1)], *left, *right)
+                Node::Subset { column, left, goes_left } => {
+                    (goes_left[code(row[*column as usize], goes_left.len() - 1)], *left)
                 }
             };
-            at = if goes_left { left } else { right };
+            at = left as usize + usize::from(!goes_left);
         }
     }
 }
@@ -132,7 +152,7 @@ fn summarize(values: &[f64], members: &[usize]) -> Leaf {
     let count = members.len().max(1) as f64;
     let mean = members.iter().map(|&index| values[index]).sum::<f64>() / count;
     let variance = members.iter().map(|&index| (values[index] - mean).powi(2)).sum::<f64>() / count;
-    Leaf { mean, variance }
+    Leaf { mean, variance, count }
 }
 
 /// The best rule over a random share of the columns; nothing when no column separates the rows.
@@ -160,7 +180,11 @@ fn best_split(
         let split = match layout.dimensions[column].kind {
             Kind::Categorical { choices } => subset_split(rows, values, members, column, choices, options),
             Kind::Numeric | Kind::Integer { .. } | Kind::Ordinal { .. } => {
-                cut_split(rows, values, members, column, place, options)
+                if options.random_cuts {
+                    random_cut(rows, values, members, column, place, options)
+                } else {
+                    cut_split(rows, values, members, column, place, options)
+                }
             }
         };
         if let Some(split) = split
@@ -232,6 +256,60 @@ fn cut_split(
         }
     }
     best
+}
+
+/// A cut at a random place of the column's range among the rows (Geurts et al., 2006).
+fn random_cut(
+    rows: &Rows,
+    values: &[f64],
+    members: &[usize],
+    column: usize,
+    place: f64,
+    options: &ForestOptions,
+) -> Option<Split> {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for &index in members {
+        let value = rows.row(index)[column];
+        (low, high) = (low.min(value), high.max(value));
+    }
+    if low > high {
+        return None;
+    }
+    let between = low + place * (high - low);
+    let threshold = if between < high { between } else { low };
+    let (mut left, mut right, mut inactive) = ((0.0, 0), (0.0, 0), (0.0, 0));
+    for &index in members {
+        let value = rows.row(index)[column];
+        let side = if value.is_nan() {
+            &mut inactive
+        } else if value <= threshold {
+            &mut left
+        } else {
+            &mut right
+        };
+        *side = (side.0 + values[index], side.1 + 1);
+    }
+    // Without inactive rows, unseen ones will follow the larger side.
+    let ways = if inactive.1 == 0 { vec![left.1 >= right.1] } else { vec![false, true] };
+    let add = |a: (f64, usize), b: (f64, usize)| (a.0 + b.0, a.1 + b.1);
+    let mut splits: Vec<Split> = ways
+        .into_iter()
+        .filter_map(|inactive_left| {
+            let sides =
+                if inactive_left { (add(left, inactive), right) } else { (left, add(right, inactive)) };
+            let large = sides.0.1.min(sides.1.1) >= options.leaf_rows.max(1);
+            let rule = Rule::Cut { column, threshold, inactive_left };
+            large.then(|| Split { gain: explained(sides.0, sides.1), rule })
+        })
+        .collect();
+    if inactive.1 > 0
+        && left.1 + right.1 >= options.leaf_rows.max(1)
+        && inactive.1 >= options.leaf_rows.max(1)
+    {
+        let rule = Rule::Cut { column, threshold: f64::INFINITY, inactive_left: false };
+        splits.push(Split { gain: explained(add(left, right), inactive), rule });
+    }
+    splits.into_iter().max_by(|a, b| a.gain.total_cmp(&b.gain))
 }
 
 fn subset_split(

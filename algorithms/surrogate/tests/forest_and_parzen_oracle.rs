@@ -1,0 +1,68 @@
+//! Randomized trees against scikit-learn and Parzen densities against `SciPy` (numbers and scripts in `tests/oracle`).
+
+#![allow(clippy::unwrap_used)]
+
+use boxwood_numeric::Rows;
+use boxwood_surrogate::{
+    Dimension, Forest, ForestOptions, Kind, Layout, ParzenModel, ParzenOptions, Posterior,
+};
+use serde_json::Value;
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn table(value: &Value) -> Rows {
+    let rows: Vec<Vec<f64>> = value.as_array().unwrap().iter().map(numbers).collect();
+    Rows::from_rows(rows[0].len(), &rows).unwrap()
+}
+
+#[test]
+fn randomized_trees_agree_with_scikit_learn_in_distribution() {
+    let oracle: Value = serde_json::from_str(include_str!("oracle/extra_trees.json")).unwrap();
+    for case in oracle["cases"].as_array().unwrap() {
+        let (rows, targets) = (table(&case["rows"]), numbers(&case["targets"]));
+        let leaf_rows = case["leaf_rows"].as_u64().unwrap() as usize;
+        let trees = oracle["trees"].as_u64().unwrap() as usize;
+        let options = ForestOptions { trees, column_share: 1.0, leaf_rows, ..ForestOptions::default() };
+        let forest = Forest::fit(&Layout::numeric(rows.width()), &rows, &targets, &options, 3).unwrap();
+        let found = forest.predict(&table(&case["probes"])).unwrap();
+        let unit = forest.to_loss(1.0) - forest.to_loss(0.0);
+        let (means, between) = (numbers(&case["mean"]), numbers(&case["between"]));
+        let errors = numbers(&case["between_error"]);
+        for (index, (&mean, &between)) in means.iter().zip(&between).enumerate() {
+            // Five standard errors of the difference of two means over that many trees.
+            let error = 5.0 * (2.0 * between / trees as f64).sqrt() + 1e-5;
+            assert!((forest.to_loss(found.mean[index]) - mean).abs() < error, "mean {index}");
+            if leaf_rows == 1 {
+                let variance = found.variance[index] * unit * unit;
+                let error = 5.0 * 2.0_f64.sqrt() * errors[index] + 1e-5;
+                assert!((variance - between).abs() < error, "{variance} {between}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ratios_of_densities_match_scipy() {
+    let oracle: Value = serde_json::from_str(include_str!("oracle/parzen.json")).unwrap();
+    for case in oracle["cases"].as_array().unwrap() {
+        let dimensions = case["columns"].as_array().unwrap().iter().map(|column| {
+            let count = column[1].as_u64().unwrap() as usize;
+            match column[0].as_str().unwrap() {
+                "categorical" => Dimension::categorical(count),
+                "ordinal" => Dimension { kind: Kind::Ordinal { levels: count }, conditional: false },
+                _ => Dimension::numeric(),
+            }
+        });
+        let layout = Layout::new(dimensions.collect());
+        let rows = table(&case["rows"]);
+        let good: Vec<bool> =
+            (0..rows.len()).map(|row| (row as u64) < case["good"].as_u64().unwrap()).collect();
+        let model = ParzenModel::fit(&layout, &rows, &good, &ParzenOptions::default()).unwrap();
+        let found = model.log_ratio(&table(&case["probes"])).unwrap();
+        for (found, wanted) in found.iter().zip(numbers(&case["log_ratio"])) {
+            assert!((found - wanted).abs() < 1e-9 * (1.0 + wanted.abs()), "{found} {wanted}");
+        }
+    }
+}
