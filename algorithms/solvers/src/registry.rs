@@ -9,7 +9,7 @@ use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
     DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS, GpSampler,
     GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler, TPE_PARAMETERS,
-    TpeSampler,
+    TRANSFER_PARAMETERS, TpeSampler, TransferSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -36,6 +36,7 @@ enum SamplerKind {
     Forest,
     Tpe,
     Mfes,
+    Transfer,
     /// The parameter `sampler` names it; random by default.
     Open,
 }
@@ -114,6 +115,13 @@ const SOLVERS: &[Entry] = &[
         SamplerKind::Tpe,
         SchedulerKind::Full,
         "Tree-structured Parzen estimator: ratio of good and bad densities.",
+    ),
+    entry(
+        "transfer",
+        &["rgpe"],
+        SamplerKind::Transfer,
+        SchedulerKind::Full,
+        "Bayesian optimization that learns from the study's sources, earlier studies on overlapping spaces.",
     ),
     entry(
         "successive_halving",
@@ -199,6 +207,7 @@ impl SamplerKind {
             Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
             Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),
+            Self::Transfer => [DESIGN_PARAMETERS, TRANSFER_PARAMETERS].concat(),
             Self::Open => vec![OPEN_SAMPLER],
         }
     }
@@ -228,6 +237,7 @@ impl SamplerKind {
             Self::Forest => Box::new(ForestSampler::read(parameters)?),
             Self::Tpe => Box::new(TpeSampler::read(parameters)?),
             Self::Mfes => Box::new(MfesSampler::read(parameters)?),
+            Self::Transfer => Box::new(TransferSampler::read(parameters)?),
         })
     }
 }

@@ -58,6 +58,7 @@ impl StudySpec {
             fidelity: self.fidelity.clone(),
             max_trials: self.budget.trials,
             initial_points: self.initial_points.clone(),
+            sources: Vec::new(),
             seed: self.seed,
         }
         .check()?;
