@@ -22,7 +22,7 @@ pub(crate) async fn run(
     as_json: bool,
 ) -> Result<()> {
     let spec = match &command {
-        StudyCommand::Create { file } => Some(read_spec(file)?),
+        StudyCommand::Create { file, transfer_from } => Some(learning_from(read_spec(file)?, transfer_from)?),
         _ => None,
     };
     let remote = &connect().await?;
@@ -68,6 +68,23 @@ fn read_spec(file: &Path) -> Result<String> {
         serde_json::from_str::<Value>(&text).with_context(|| format!("{} is not JSON", file.display()))?;
         Ok(text)
     }
+}
+
+/// The specification with further studies to learn from.
+fn learning_from(spec_json: String, names: &[String]) -> Result<String> {
+    if names.is_empty() {
+        return Ok(spec_json);
+    }
+    let mut spec: Value = serde_json::from_str(&spec_json).context("read the specification")?;
+    let fields = spec.as_object_mut().context("the specification is not a table of fields")?;
+    let listed = fields.entry("transfer_from").or_insert_with(|| json!([]));
+    let listed = listed.as_array_mut().context("transfer_from: a list of names is expected")?;
+    for name in names {
+        if !listed.iter().any(|known| known == name) {
+            listed.push(name.clone().into());
+        }
+    }
+    Ok(spec.to_string())
 }
 
 async fn create(remote: &Remote, spec_json: String, as_json: bool) -> Result<()> {

@@ -19,7 +19,8 @@ use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::Known;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
-/// Results before the model is used where there are sources: the ensemble needs a scale of its own for the target.
+/// Results before the model is used while a source counts: the ensemble needs a scale of its own for the target. Once every
+/// source is left out, the plain design is completed first.
 const INITIAL_TRIALS: usize = 2;
 
 /// Parameters besides the design's.
@@ -40,7 +41,7 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     },
     ParameterInfo {
         name: "warm_start",
-        kind: ParameterKind::Integer { default: 3, low: 0, high: 1000 },
+        kind: ParameterKind::Integer { default: 0, low: 0, high: 1000 },
         meaning: "Best points of the sources that are tried after the initial points; 0 tries none, 1 the best.",
     },
     ParameterInfo {
@@ -95,14 +96,6 @@ impl TransferSampler {
         let usable = problem.sources().iter().any(|source| !source.rows().is_empty());
         self.method.filter(|_| usable)
     }
-
-    /// With sources the model takes over early; a number that the user gave stays.
-    fn design(&self) -> Design {
-        match self.design.initial_trials {
-            0 => Design { initial_trials: INITIAL_TRIALS, ..self.design },
-            _ => self.design,
-        }
-    }
 }
 
 impl Sampler for TransferSampler {
@@ -129,26 +122,29 @@ impl Sampler for TransferSampler {
         let rung = request.history.model_rung(width + 2);
         let level = rung.map(|rung| &request.history.levels[rung.0 as usize]);
         let ready = level.is_some_and(|level| level.entries.len() >= INITIAL_TRIALS);
-        let design = self.design();
+        let mut design = self.design;
         let mut models: Option<Models> = None;
-        let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
-            let Some((level, rung)) = level.zip(rung) else { return Ok(None) };
-            if models.is_none() {
-                let training = Training::new(level, width)?;
-                let waiting = request.history.pending.iter().filter(|trial| trial.result(rung).is_none());
-                let pending = waiting.map(|trial| trial.encoded.clone()).collect();
-                let data = source_data(problem, self.source_trials);
-                let fitting = Fitting {
-                    layout: space.layout(),
-                    problem,
-                    method,
-                    cache: &self.cache,
-                    source_caches: &self.source_caches,
-                };
-                models = Some(Models::fit(&fitting, training, &data, pending)?);
+        if let Some((level, rung)) = level.zip(rung).filter(|_| ready) {
+            let training = Training::new(level, width)?;
+            let waiting = request.history.pending.iter().filter(|trial| trial.result(rung).is_none());
+            let pending = waiting.map(|trial| trial.encoded.clone()).collect();
+            let data = source_data(problem, self.source_trials);
+            let fitting = Fitting {
+                layout: space.layout(),
+                problem,
+                method,
+                cache: &self.cache,
+                source_caches: &self.source_caches,
+            };
+            let fitted = Models::fit(&fitting, training, &data, pending)?;
+            if design.initial_trials == 0 && fitted.objective.counts_a_source() {
+                design.initial_trials = INITIAL_TRIALS;
             }
-            let models = models.as_ref().expect("fitted just above");
-            models.pick(&space, &design, chosen, seed, known)
+            models = Some(fitted);
+        }
+        let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| match &models {
+            Some(models) => models.pick(&space, &design, chosen, seed, known),
+            None => Ok(None),
         };
         let mut proposals = mix(request, known, &design, ready, &mut pick)?;
         if let Some(models) = &models {

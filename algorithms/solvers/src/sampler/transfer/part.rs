@@ -168,7 +168,12 @@ impl Part {
         if values.len() < AGREEMENT_FROM {
             return Ok(weights);
         }
-        Ok(weights.without_negative_transfer(&agreements(&models, rows, values)?))
+        // Deviation of Kendall's tau of two unrelated orders of n results.
+        let n = values.len() as f64;
+        let chance = (2.0 * (2.0 * n + 5.0) / (9.0 * n * (n - 1.0))).sqrt();
+        let agreements = agreements(&models, rows, values)?;
+        let beyond: Vec<f64> = agreements.iter().map(|agreement| agreement - chance).collect();
+        Ok(weights.without_negative_transfer(&beyond))
     }
 
     /// The combination, with the given rows believed to return what is expected of them.
@@ -190,7 +195,8 @@ impl Part {
             });
             weights.sources.push(*weight);
         }
-        let combined = transfer_ensemble(&models, Arc::new(target), &weights, self.method.combination())?;
+        let combination = self.method.combination();
+        let combined = transfer_ensemble(&models, Arc::new(target), &weights, combination)?;
         Ok(Arc::new(combined))
     }
 
@@ -216,6 +222,11 @@ impl Part {
     /// Best rows of the sources, a few of each.
     pub(super) fn best_source_rows(&self) -> &Rows {
         &self.starts
+    }
+
+    /// Whether any source has a weight.
+    pub(super) fn counts_a_source(&self) -> bool {
+        self.weights.sources.iter().any(|weight| *weight > 0.0)
     }
 
     /// Weights by name, for the plan's diagnostics.
