@@ -255,6 +255,15 @@ impl Problem {
         Self { initial_points, ..self.clone() }
     }
 
+    /// The same problem with other sources.
+    ///
+    /// # Errors
+    /// [`ProblemError::Source`] names what is malformed.
+    pub fn with_sources(&self, sources: &[SourceSpec]) -> Result<Self, ProblemError> {
+        let sources = sources::check(sources, &self.space, &self.objectives, &self.constraints)?;
+        Ok(Self { sources, ..self.clone() })
+    }
+
     /// The same problem with another budget of trials.
     #[must_use]
     pub fn with_max_trials(&self, max_trials: Option<u64>) -> Self {
