@@ -455,3 +455,22 @@ async fn watch(remote: &Remote, study: &str, as_json: bool) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn studies_to_learn_from_are_added_to_those_of_the_file() {
+        let names = ["b".to_owned(), "a".to_owned()];
+        let spec: Value =
+            serde_json::from_str(&learning_from(r#"{"transfer_from": ["a"]}"#.into(), &names).unwrap())
+                .unwrap();
+        assert_eq!(spec, json!({"transfer_from": ["a", "b"]}));
+        assert_eq!(learning_from("{}".into(), &[]).unwrap(), "{}");
+        let error = learning_from(r#"{"transfer_from": 3}"#.into(), &names).unwrap_err();
+        assert!(error.to_string().starts_with("transfer_from:"), "{error}");
+    }
+}

@@ -176,24 +176,22 @@ impl Part {
         Ok(weights.without_negative_transfer(&beyond))
     }
 
-    /// The combination, with the given rows believed to return what is expected of them. While this study's own model does
-    /// not count, the sources believe its measured rows too, or else the same point would be proposed again and again.
+    /// The combination, with the given rows believed to return what is expected of them.
+    ///
+    /// Sources do not believe the measured rows of this study: on the suite `transfer` that gained nothing in the first
+    /// trials and lost later ones.
     pub(super) fn posterior(&self, believed: &Rows) -> Result<Arc<dyn Posterior>, SurrogateError> {
         if self.method == Method::Stack {
             return self.stack(believed);
         }
         let target = self.target.append_believed(believed)?;
-        let mut told = believed.clone();
-        if self.weights.target <= 0.0 {
-            told.push_rows(&self.rows)?;
-        }
         let mut models: Vec<Arc<dyn Posterior>> = Vec::with_capacity(self.sources.len());
         let mut weights = TransferWeights { sources: Vec::new(), target: self.weights.target };
         for (source, weight) in self.sources.iter().zip(&self.weights.sources) {
             if *weight <= 0.0 {
                 continue;
             }
-            let model = source.model.append_believed(&told)?;
+            let model = source.model.append_believed(believed)?;
             models.push(match self.quantity {
                 Quantity::Loss => Arc::new(model),
                 Quantity::Violation(_) => Arc::new(OnScaleOf::new(model, &target)),
