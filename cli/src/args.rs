@@ -162,6 +162,9 @@ pub(crate) enum StudyCommand {
     Create {
         /// File of the specification.
         file: PathBuf,
+        /// Name of an earlier study of the project to learn from; may be repeated.
+        #[arg(long, value_name = "NAME")]
+        transfer_from: Vec<String>,
     },
     /// List studies, newest first.
     List {

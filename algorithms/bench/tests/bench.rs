@@ -25,7 +25,7 @@ fn every_suite_loads_without_data_and_says_what_is_missing() {
         problems.sort();
         problems.dedup();
         assert_eq!(problems.len(), loaded.tasks.len(), "{name} has a problem twice");
-        let needs_tables = ["multifidelity", "cash", "tables"].contains(&name);
+        let needs_tables = ["multifidelity", "cash", "transfer", "tables"].contains(&name);
         assert_eq!(!loaded.skipped.is_empty(), needs_tables, "{name}");
     }
     let absent = suite("cash", Some(std::path::Path::new("nowhere"))).unwrap();

@@ -60,6 +60,7 @@ mod ladder;
 mod problem;
 mod seed;
 mod solver;
+mod sources;
 pub mod space;
 mod view;
 
@@ -70,6 +71,7 @@ pub use seed::{Seed, SeedRng};
 pub use solver::{
     Ask, Diagnostics, Move, Plan, PlanEnd, Solver, SolverError, StopFlag, Unsupported, Verdict,
 };
+pub use sources::{MAX_SOURCE_TRIALS, MAX_SOURCES, Source, SourceRow, SourceSpec, SourceTrial};
 pub use space::{Point, SearchSpace, SpaceError, SpaceSpec, Value};
 pub use view::{
     Change, Origin, Provenance, RungResult, StudyView, TrialNumber, TrialStatus, TrialView, rung_results,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::goal::{Bound, Constraint, Metrics, NotFinite, Objective};
 use crate::ladder::{Fidelity, LadderError, RungLadder};
+use crate::sources::{self, Source, SourceSpec};
 use crate::space::{Point, SearchSpace, SpaceError, SpaceSpec};
 
 /// Name and parameters of a solver, for example `{"name": "rising_bandit", "inner": {"name": "mfes_async"}}`.
@@ -47,6 +48,9 @@ pub struct ProblemSpec {
     /// Points to try first, in this order.
     #[serde(default)]
     pub initial_points: Vec<Point>,
+    /// Results of earlier studies to learn from, in their own parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceSpec>,
     /// Seed of every random draw of the study.
     #[serde(default)]
     pub seed: u64,
@@ -62,6 +66,7 @@ pub struct Problem {
     has_fidelity: bool,
     max_trials: Option<u64>,
     initial_points: Vec<Point>,
+    sources: Vec<Source>,
     seed: u64,
 }
 
@@ -104,6 +109,14 @@ pub enum ProblemError {
         /// Why it was refused.
         source: SpaceError,
     },
+    /// A source is malformed.
+    #[error("{field}: {reason}")]
+    Source {
+        /// Path of the field.
+        field: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 impl ProblemSpec {
@@ -138,6 +151,7 @@ impl ProblemSpec {
                 space.canonical(point).map_err(|source| ProblemError::InitialPoint { index, source })?;
             initial_points.push(point);
         }
+        let sources = sources::check(&self.sources, &space, &self.objectives, &self.constraints)?;
         Ok(Problem {
             space: Arc::new(space),
             objectives: self.objectives.clone(),
@@ -146,6 +160,7 @@ impl ProblemSpec {
             has_fidelity: self.fidelity.is_some(),
             max_trials: self.max_trials,
             initial_points,
+            sources,
             seed: self.seed,
         })
     }
@@ -217,6 +232,11 @@ impl Problem {
         &self.initial_points
     }
 
+    /// Earlier studies, each with the trials that fit this problem's space; a source may have none.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
     /// Seed of the study.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -225,13 +245,23 @@ impl Problem {
     /// The same problem on another space (one arm of it), without initial points.
     #[must_use]
     pub fn on_space(&self, space: Arc<SearchSpace>) -> Self {
-        Self { space, initial_points: Vec::new(), ..self.clone() }
+        let sources = self.sources.iter().map(|source| source.on_space(&space)).collect();
+        Self { space, initial_points: Vec::new(), sources, ..self.clone() }
     }
 
     /// The same problem with other initial points, which must be canonical points of its space.
     #[must_use]
     pub fn with_initial_points(&self, initial_points: Vec<Point>) -> Self {
         Self { initial_points, ..self.clone() }
+    }
+
+    /// The same problem with other sources.
+    ///
+    /// # Errors
+    /// [`ProblemError::Source`] names what is malformed.
+    pub fn with_sources(&self, sources: &[SourceSpec]) -> Result<Self, ProblemError> {
+        let sources = sources::check(sources, &self.space, &self.objectives, &self.constraints)?;
+        Ok(Self { sources, ..self.clone() })
     }
 
     /// The same problem with another budget of trials.

@@ -106,12 +106,19 @@ impl Composed {
         let space = problem.space();
         let default = if self.sampler.starts_from_default() { space.default_point() } else { None };
         let initial = problem.initial_points().iter().map(|point| (point, "initial"));
+        let encode = |(point, sampler)| match space.encode(point) {
+            Ok(row) => Ok((row, sampler)),
+            Err(error) => Err(SolverError::Bug(format!("encode: {error}"))),
+        };
+        let warm = self.sampler.warm_rows(problem).into_iter().map(|row| Ok((row, "warm_start")));
+        let first =
+            initial.map(encode).chain(warm).chain(default.iter().map(|point| encode((point, "default"))));
         let mut list = Vec::new();
-        for (point, sampler) in initial.chain(default.iter().map(|point| (point, "default"))) {
+        for row in first {
             if list.len() == count {
                 break;
             }
-            let row = space.encode(point).map_err(|error| SolverError::Bug(format!("encode: {error}")))?;
+            let (row, sampler) = row?;
             if known.insert(&row) {
                 list.push(Proposal::plain(row, sampler));
             }

@@ -10,7 +10,7 @@ use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
     BOHB_PARAMETERS, DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS,
     GRID_PARAMETERS, GpSampler, GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler,
-    SobolSampler, TPE_PARAMETERS, TpeSampler,
+    SobolSampler, TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TransferSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -39,6 +39,7 @@ enum SamplerKind {
     /// The Parzen estimator with the random share of BOHB.
     Bohb,
     Mfes,
+    Transfer,
     /// The parameter `sampler` names it; random by default.
     Open,
 }
@@ -117,6 +118,13 @@ const SOLVERS: &[Entry] = &[
         SamplerKind::Tpe,
         SchedulerKind::Full,
         "Tree-structured Parzen estimator: ratio of good and bad densities.",
+    ),
+    entry(
+        "transfer",
+        &["rgpe"],
+        SamplerKind::Transfer,
+        SchedulerKind::Full,
+        "Bayesian optimization that learns from the study's sources, earlier studies on overlapping spaces.",
     ),
     entry(
         "successive_halving",
@@ -203,6 +211,7 @@ impl SamplerKind {
             Self::Tpe => TPE_PARAMETERS.to_vec(),
             Self::Bohb => BOHB_PARAMETERS.to_vec(),
             Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),
+            Self::Transfer => [DESIGN_PARAMETERS, TRANSFER_PARAMETERS].concat(),
             Self::Open => vec![OPEN_SAMPLER],
         }
     }
@@ -232,6 +241,7 @@ impl SamplerKind {
             Self::Forest => Box::new(ForestSampler::read(parameters)?),
             Self::Tpe | Self::Bohb => Box::new(TpeSampler::read(parameters)?),
             Self::Mfes => Box::new(MfesSampler::read(parameters)?),
+            Self::Transfer => Box::new(TransferSampler::read(parameters)?),
         })
     }
 }

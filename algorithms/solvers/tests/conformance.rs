@@ -45,6 +45,7 @@ conformance! {
     bo: Basic;
     forest: Basic;
     tpe: Basic;
+    transfer: Basic;
     successive_halving: Basic, MultiFidelity;
     hyperband: Basic, MultiFidelity;
     bohb: Basic, MultiFidelity;

@@ -22,7 +22,7 @@ pub(crate) async fn run(
     as_json: bool,
 ) -> Result<()> {
     let spec = match &command {
-        StudyCommand::Create { file } => Some(read_spec(file)?),
+        StudyCommand::Create { file, transfer_from } => Some(learning_from(read_spec(file)?, transfer_from)?),
         _ => None,
     };
     let remote = &connect().await?;
@@ -68,6 +68,23 @@ fn read_spec(file: &Path) -> Result<String> {
         serde_json::from_str::<Value>(&text).with_context(|| format!("{} is not JSON", file.display()))?;
         Ok(text)
     }
+}
+
+/// The specification with further studies to learn from.
+fn learning_from(spec_json: String, names: &[String]) -> Result<String> {
+    if names.is_empty() {
+        return Ok(spec_json);
+    }
+    let mut spec: Value = serde_json::from_str(&spec_json).context("read the specification")?;
+    let fields = spec.as_object_mut().context("the specification is not a table of fields")?;
+    let listed = fields.entry("transfer_from").or_insert_with(|| json!([]));
+    let listed = listed.as_array_mut().context("transfer_from: a list of names is expected")?;
+    for name in names {
+        if !listed.iter().any(|known| known == name) {
+            listed.push(name.clone().into());
+        }
+    }
+    Ok(spec.to_string())
 }
 
 async fn create(remote: &Remote, spec_json: String, as_json: bool) -> Result<()> {
@@ -437,4 +454,23 @@ async fn watch(remote: &Remote, study: &str, as_json: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn studies_to_learn_from_are_added_to_those_of_the_file() {
+        let names = ["b".to_owned(), "a".to_owned()];
+        let spec: Value =
+            serde_json::from_str(&learning_from(r#"{"transfer_from": ["a"]}"#.into(), &names).unwrap())
+                .unwrap();
+        assert_eq!(spec, json!({"transfer_from": ["a", "b"]}));
+        assert_eq!(learning_from("{}".into(), &[]).unwrap(), "{}");
+        let error = learning_from(r#"{"transfer_from": 3}"#.into(), &names).unwrap_err();
+        assert!(error.to_string().starts_with("transfer_from:"), "{error}");
+    }
 }

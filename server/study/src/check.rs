@@ -14,6 +14,7 @@ const NAME_LENGTH: usize = 100;
 const LABEL_LENGTH: usize = 100;
 const DESCRIPTION_BYTES: usize = 10_000;
 const INITIAL_POINTS: usize = 10_000;
+const TRANSFER_FROM: usize = 16;
 const ATTEMPTS: u32 = 100;
 /// Shortest and longest lease. Tests use fractions of a second.
 const LEASE_SECONDS: (f64, f64) = (0.05, 86_400.0);
@@ -50,6 +51,7 @@ impl StudySpec {
         self.check_budget()?;
         self.check_running()?;
         require(self.initial_points.len() <= INITIAL_POINTS, "initial_points", "there are more than 10000")?;
+        self.check_transfer()?;
         require(!self.solver.name.trim().is_empty(), "solver.name", "it is empty")?;
         let problem = ProblemSpec {
             space: self.space.clone(),
@@ -58,6 +60,7 @@ impl StudySpec {
             fidelity: self.fidelity.clone(),
             max_trials: self.budget.trials,
             initial_points: self.initial_points.clone(),
+            sources: self.sources.clone(),
             seed: self.seed,
         }
         .check()?;
@@ -77,6 +80,18 @@ impl StudySpec {
             "it must be finite and positive",
         )?;
         require(budget.resource != Some(0), "budget.resource", "it must be at least 1")
+    }
+
+    fn check_transfer(&self) -> Result<(), SpecError> {
+        let names = &self.transfer_from;
+        require(names.len() <= TRANSFER_FROM, "transfer_from", "there are more than 16")?;
+        for (index, name) in names.iter().enumerate() {
+            let path = format!("transfer_from[{index}]");
+            check_name(name, &path)?;
+            require(*name != self.name, &path, "a study cannot learn from itself")?;
+            require(!names[..index].contains(name), &path, "it is named twice")?;
+        }
+        Ok(())
     }
 
     fn check_running(&self) -> Result<(), SpecError> {
@@ -129,11 +144,19 @@ impl CheckedStudy {
     }
 }
 
-/// Hash of a specification in normal form. The space counts by its meaning; the description does not count.
+/// Hash of a specification in normal form. The space counts by its meaning; the description does not count, and a study
+/// named in `transfer_from` counts by its name: what it had measured by then does not make another specification.
 fn hash(spec: &StudySpec, space: &str) -> String {
     let mut json = serde_json::to_value(spec).expect("a specification has text keys only");
     if let Json::Object(fields) = &mut json {
         fields.remove("description");
+        if let Some(Json::Array(sources)) = fields.get_mut("sources") {
+            let named = |source: &Json| spec.transfer_from.iter().any(|name| source["name"] == name.as_str());
+            sources.retain(|source| !named(source));
+            if sources.is_empty() {
+                fields.remove("sources");
+            }
+        }
         fields.insert("space".into(), Json::String(space.to_owned()));
     }
     let mut text = String::new();

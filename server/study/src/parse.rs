@@ -1,13 +1,13 @@
 //! Reading a study specification from JSON or TOML with errors that name the field.
 
-use boxwood_core::{Constraint, Fidelity, Objective, Point, SolverSpec, SpaceSpec};
+use boxwood_core::{Constraint, Fidelity, Objective, Point, SolverSpec, SourceSpec, SpaceSpec};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use crate::spec::{Budget, FailureLimit, ProgramSpec, SpecError, StudySpec};
 
 /// The fields of a specification, for the message about an unknown one.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 21] = [
     "name",
     "description",
     "space",
@@ -17,6 +17,8 @@ const FIELDS: [&str; 19] = [
     "solver",
     "budget",
     "initial_points",
+    "transfer_from",
+    "sources",
     "seed",
     "program",
     "requires",
@@ -67,6 +69,8 @@ impl StudySpec {
         each::<Objective>(&fields, "objectives")?;
         each::<Constraint>(&fields, "constraints")?;
         each::<Point>(&fields, "initial_points")?;
+        each::<String>(&fields, "transfer_from")?;
+        each::<SourceSpec>(&fields, "sources")?;
         space(&fields)?;
         one::<Fidelity>(&fields, "fidelity")?;
         one::<SolverSpec>(&fields, "solver")?;

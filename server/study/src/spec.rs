@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use boxwood_core::{Constraint, Fidelity, Objective, Point, Problem, ProblemError, SolverSpec, SpaceSpec};
+use boxwood_core::{
+    Constraint, Fidelity, Objective, Point, Problem, ProblemError, SolverSpec, SourceSpec, SpaceSpec,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -35,6 +37,12 @@ pub struct StudySpec {
     /// Points to try first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub initial_points: Vec<Point>,
+    /// Names of studies of the same project to learn from; what they have measured becomes `sources` at creation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfer_from: Vec<String>,
+    /// Results of earlier studies to learn from, in their own parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceSpec>,
     /// Seed of every random draw.
     #[serde(default)]
     pub seed: u64,

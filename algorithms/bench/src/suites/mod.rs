@@ -2,6 +2,7 @@
 
 mod closed;
 mod from_tables;
+mod transfer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -100,6 +101,7 @@ const SUITES: &[(&str, Make)] = &[
     ("parallel", |_| closed::parallel()),
     ("multifidelity", |data| closed::multifidelity().and(from_tables::multifidelity(data))),
     ("cash", |data| closed::cash().and(from_tables::cash(data))),
+    ("transfer", |data| transfer::closed().and(transfer::tables(data))),
     ("tables", from_tables::tables),
 ];
 

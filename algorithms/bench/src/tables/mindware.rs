@@ -45,6 +45,17 @@ pub fn load(folder: &Path, count: usize) -> Result<Vec<ArmTable>, BenchError> {
     Ok(tables)
 }
 
+/// The tables of one classifier by data set, in order of the names, where there are enough rows.
+pub fn by_data_set(folder: &Path, classifier: &str) -> Result<Vec<(String, NearestTable)>, BenchError> {
+    let path = folder.join(format!("{PREFIX}{classifier}.csv.gz"));
+    let tables: Vec<_> = one_file(&path)?.into_iter().filter(|(_, table)| table.len() >= ROWS).collect();
+    if tables.is_empty() {
+        let reason = format!("no data set with {ROWS} rows");
+        return Err(BenchError::Content { path, reason });
+    }
+    Ok(tables)
+}
+
 /// The table of each data set in a classifier's file.
 fn one_file(path: &Path) -> Result<BTreeMap<String, NearestTable>, BenchError> {
     let (header, rows) = read_csv(path)?;

@@ -68,6 +68,12 @@ impl NearestTable {
         self.scores.iter().copied()
     }
 
+    /// A row as a point.
+    pub fn point(&self, row: usize) -> Point {
+        let named = self.columns.iter().zip(&self.rows[row]);
+        Point(named.map(|(column, unit)| column.value_at(*unit)).collect())
+    }
+
     /// The row nearest to a point whose parameters carry a prefix; the first of equally near ones.
     pub fn nearest(&self, point: &Point, prefix: &str) -> usize {
         let units: Vec<f64> = self.columns.iter().map(|column| column.unit_of(point, prefix)).collect();
@@ -117,6 +123,20 @@ impl Column {
 
     fn unit_number(low: f64, high: f64, log: bool, value: f64) -> f64 {
         if log { (value / low).ln() / (high / low).ln() } else { (value - low) / (high - low) }
+    }
+
+    /// Name and native value of what [`Column::unit`] gave; the inverse of it up to rounding, within the bounds.
+    fn value_at(&self, unit: f64) -> (String, Value) {
+        match self {
+            Self::Number { name, low, high, log } => {
+                let native = if *log { low * (high / low).powf(unit) } else { low + unit * (high - low) };
+                (name.clone(), Value::Float(native.clamp(*low, *high)))
+            }
+            Self::Choice { name, choices } => {
+                let choice = choices.get(unit as usize).cloned().unwrap_or_default();
+                (name.clone(), Value::Text(choice))
+            }
+        }
     }
 
     /// A recorded value as it is compared.

@@ -14,6 +14,7 @@ mod expression;
 mod grid;
 mod hash;
 mod neighbours;
+mod overlap;
 mod read;
 mod rules;
 mod sample;

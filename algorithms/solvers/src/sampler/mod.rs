@@ -9,6 +9,7 @@ mod model;
 mod random;
 mod sobol;
 mod tpe;
+mod transfer;
 
 use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 
@@ -20,6 +21,7 @@ pub(crate) use model::DESIGN_PARAMETERS;
 pub(crate) use random::RandomSampler;
 pub(crate) use sobol::SobolSampler;
 pub(crate) use tpe::{BOHB_PARAMETERS, PARAMETERS as TPE_PARAMETERS, TpeSampler};
+pub(crate) use transfer::{PARAMETERS as TRANSFER_PARAMETERS, TransferSampler};
 
 use crate::history::{History, Known};
 use crate::scheduler::Start;
@@ -79,6 +81,11 @@ pub(crate) trait Sampler: Send + Sync {
     /// Whether a study starts with the space's default point.
     fn starts_from_default(&self) -> bool {
         false
+    }
+
+    /// Rows from elsewhere that a study tries after its initial points and before its default point, best first.
+    fn warm_rows(&self, _problem: &Problem) -> Vec<Vec<f64>> {
+        Vec::new()
     }
 
     /// Proposes rows that `known` does not hold and adds them to it.

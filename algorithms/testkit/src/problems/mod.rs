@@ -97,6 +97,7 @@ pub fn minimize(space: &serde_json::Value) -> ProblemSpec {
         fidelity: None,
         max_trials: None,
         initial_points: Vec::new(),
+        sources: Vec::new(),
         seed: 0,
     }
 }

@@ -1,5 +1,7 @@
 //! Create a study, or find the one of that name with an equal specification.
 
+mod sources;
+
 use boxwood_store::{Created, NewStudy, Requested, Role, Store};
 use boxwood_study::{ProjectId, StudySpec};
 
@@ -7,7 +9,7 @@ use crate::error::AppError;
 use crate::{App, Principal};
 
 impl<S: Store> App<S> {
-    /// Checks a specification, asks its solver whether it can serve it, and creates the study.
+    /// Freezes the results of the studies that it learns from, checks a specification, asks its solver whether it can serve it, and creates the study.
     ///
     /// # Errors
     /// The first field that is wrong; `StudyExists` when the name is taken by another specification.
@@ -19,6 +21,7 @@ impl<S: Store> App<S> {
         request_id: Option<String>,
     ) -> Result<Created, AppError> {
         caller.require(Role::Operator)?;
+        let spec = self.with_sources(project, spec).await?;
         let model = (self.inner.build)(&spec)?;
         let study = (*model.checked).clone();
         let new = Requested { id: request_id, body: NewStudy { project, study } };

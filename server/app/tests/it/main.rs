@@ -5,3 +5,4 @@ mod determinism;
 mod planner;
 mod scripted;
 mod tenancy;
+mod transfer;

@@ -1,0 +1,167 @@
+//! What the solver that learns from sources promises.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use boxwood_core::{
+    Ask, Loss, Metrics, Objective, Plan, Problem, Seed, Solver, SolverError, SolverSpec, SourceSpec,
+    SourceTrial, StopFlag, StudyView, Unsupported,
+};
+use boxwood_testkit::{Simulation, TestProblem, Tier, problems, solver_conformance};
+
+const METHODS: [&str; 5] = ["rgpe", "transbo", "tst", "pogpe", "sgpr"];
+
+/// A solver for problems with sources, under a harness whose problems have none: each plan is made on the view's problem
+/// with results of an earlier study added.
+struct Learning(SolverSpec);
+
+/// An earlier study of the same space: its loss falls with every number of the row.
+fn learning(problem: &Problem) -> Problem {
+    let space = problem.space();
+    let trial = |row: Vec<f64>| {
+        let loss: f64 = row.iter().filter(|value| !value.is_nan()).map(|value| (value - 0.3).powi(2)).sum();
+        let native = |objective: &Objective| objective.native(Loss::new(loss).unwrap());
+        let objectives =
+            problem.objectives().iter().map(|objective| (objective.metric.clone(), native(objective)));
+        let constraints = problem.constraints().iter().map(|constraint| (constraint.metric.clone(), loss));
+        SourceTrial { point: space.decode(&row), metrics: Metrics(objectives.chain(constraints).collect()) }
+    };
+    let trials: Vec<SourceTrial> = space.sobol(3, 0, 12).into_iter().map(trial).collect();
+    problem.with_sources(&[SourceSpec { name: "earlier".into(), trials }]).unwrap()
+}
+
+impl Solver for Learning {
+    fn name(&self) -> &'static str {
+        "transfer"
+    }
+
+    fn accepts(&self, problem: &Problem) -> Result<(), Unsupported> {
+        boxwood_solvers::build(&self.0, &learning(problem)).map(|_| ())
+    }
+
+    fn plan(&self, view: &StudyView, ask: Ask, seed: Seed, stop: &StopFlag) -> Result<Plan, SolverError> {
+        let problem = Arc::new(learning(view.problem()));
+        let solver = boxwood_solvers::build(&self.0, &problem)?;
+        solver.plan(&StudyView::new(problem, view.change(), view.trials().to_vec()), ask, seed, stop)
+    }
+}
+
+fn spec(parameters: &[(&str, serde_json::Value)]) -> SolverSpec {
+    let mut spec = SolverSpec::named("transfer");
+    for (name, value) in parameters {
+        spec.parameters.insert((*name).into(), value.clone());
+    }
+    spec
+}
+
+#[test]
+fn every_method_keeps_the_contract_with_sources() {
+    for method in METHODS {
+        let spec = spec(&[("transfer", method.into()), ("candidates", 60.into())]);
+        solver_conformance(&|_| Box::new(Learning(spec.clone())), &[Tier::Basic]);
+    }
+}
+
+/// Branin's function with an earlier study of it in another unit, or with the same turned upside down.
+struct Earlier {
+    sign: f64,
+}
+
+impl TestProblem for Earlier {
+    fn name(&self) -> String {
+        "branin with an earlier study".into()
+    }
+
+    fn spec(&self) -> boxwood_core::ProblemSpec {
+        let plain = problems::single::branin();
+        let mut spec = plain.spec();
+        let space = spec.space.check().unwrap();
+        let trial = |row: Vec<f64>| {
+            let point = space.decode(&row);
+            let x: Vec<f64> = ["x0", "x1"].map(|name| point.get(name).unwrap().as_number().unwrap()).into();
+            let loss = self.sign * 7.0 * plain.at(&x)[0] + 100.0;
+            SourceTrial { point, metrics: Metrics::from([("value", loss)]) }
+        };
+        let trials = space.sobol(5, 0, 40).into_iter().map(trial).collect();
+        spec.sources = vec![SourceSpec { name: "earlier".into(), trials }];
+        spec
+    }
+
+    fn optimum(&self) -> f64 {
+        problems::single::branin().optimum()
+    }
+
+    fn evaluate(
+        &self,
+        point: &boxwood_core::Point,
+        resource: boxwood_core::Resource,
+        draw: Seed,
+    ) -> boxwood_testkit::Outcome {
+        problems::single::branin().evaluate(point, resource, draw)
+    }
+}
+
+/// Median over seeds of the best loss above the optimum after `trials`.
+fn regret(problem: &Earlier, spec: &SolverSpec, trials: u64) -> f64 {
+    let run = |seed: u64| {
+        let simulation = Simulation { seed, max_trials: Some(trials), ..Simulation::default() };
+        let checked = simulation.problem(problem).unwrap();
+        let solver = boxwood_solvers::build(spec, &checked).unwrap();
+        let trace = simulation.run(problem, solver.as_ref()).unwrap();
+        trace.view.best().unwrap().1.losses[0] - problem.optimum()
+    };
+    let mut gaps: Vec<f64> = (1..=5).map(run).collect();
+    gaps.sort_by(f64::total_cmp);
+    gaps[2]
+}
+
+#[test]
+fn a_related_study_helps_at_once_and_an_upside_down_one_does_no_lasting_harm() {
+    let plain = SolverSpec::named("bo");
+    let transfer = SolverSpec::named("transfer");
+    let (related, upside_down) = (Earlier { sign: 1.0 }, Earlier { sign: -1.0 });
+    let (learned, alone) = (regret(&related, &transfer, 8), regret(&related, &plain, 8));
+    assert!(learned < 0.3 * alone, "{learned} {alone}");
+    let misled = regret(&upside_down, &transfer, 25);
+    assert!(misled < 0.1, "{misled}");
+}
+
+#[test]
+fn the_sources_best_come_after_initial_points_and_before_the_default_point() {
+    let mut problem_spec = Earlier { sign: 1.0 }.spec();
+    let own = boxwood_core::Point::from([("x0", 1.0), ("x1", 2.0)]);
+    problem_spec.initial_points = vec![own.clone()];
+    let best = problem_spec.sources[0]
+        .trials
+        .iter()
+        .min_by(|a, b| a.metrics.get("value").unwrap().total_cmp(&b.metrics.get("value").unwrap()));
+    let best = best.unwrap().point.clone();
+    let problem = Arc::new(problem_spec.check().unwrap());
+    let samplers = |warm_start: u64| -> Vec<(String, boxwood_core::Point)> {
+        let solver = boxwood_solvers::build(&spec(&[("warm_start", warm_start.into())]), &problem).unwrap();
+        let view = StudyView::new(Arc::clone(&problem), boxwood_core::Change(0), Vec::new());
+        let plan = solver.plan(&view, Ask::of(4), Seed(1), &StopFlag::default()).unwrap();
+        let start = |planned| match planned {
+            boxwood_core::Move::Start { point, provenance, .. } => (provenance.sampler, point),
+            boxwood_core::Move::Resume { .. } => panic!("nothing can be resumed"),
+        };
+        plan.moves.into_iter().map(start).collect()
+    };
+    let names = |found: &[(String, boxwood_core::Point)]| -> Vec<String> {
+        found.iter().map(|(name, _)| name.clone()).collect()
+    };
+    let warm = samplers(1);
+    assert_eq!(names(&warm), ["initial", "warm_start", "default", "sobol"]);
+    assert_eq!((&warm[0].1, &warm[1].1), (&own, &best));
+    assert_eq!(names(&samplers(0)), ["initial", "default", "sobol", "sobol"]);
+}
+
+#[test]
+fn several_objectives_are_refused_where_there_are_sources() {
+    let mut problem_spec = Earlier { sign: 1.0 }.spec();
+    let mut second = problem_spec.objectives[0].clone();
+    second.metric = "other".into();
+    problem_spec.objectives.push(second);
+    let refused = boxwood_solvers::build(&SolverSpec::named("transfer"), &problem_spec.check().unwrap());
+    assert!(refused.err().unwrap().reason.starts_with("objectives:"));
+}
