@@ -7,9 +7,9 @@ use crate::bandit::{BANDIT_PARAMETERS, RisingBandit};
 use crate::composed::Composed;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
-    DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_RANDOM_PARAMETERS, GRID_PARAMETERS,
-    GpSampler, GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
-    TPE_PARAMETERS, TpeSampler,
+    DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler, FOREST_RANDOM_PARAMETERS, ForestSampler,
+    GP_RANDOM_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler, LATIN_PARAMETERS, LatinSampler,
+    MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler, TPE_PARAMETERS, TpeSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -31,7 +31,9 @@ pub struct SolverInfo {
 enum SamplerKind {
     Random,
     Sobol,
+    Latin,
     Grid,
+    Evolution,
     Gp,
     Forest,
     Tpe,
@@ -88,6 +90,13 @@ const SOLVERS: &[Entry] = &[
         "A scrambled Sobol sequence, each point run in full.",
     ),
     entry(
+        "latin_hypercube",
+        &["lhs"],
+        SamplerKind::Latin,
+        SchedulerKind::Full,
+        "Maximin Latin hypercubes, each point run in full.",
+    ),
+    entry(
         "grid",
         &[],
         SamplerKind::Grid,
@@ -114,6 +123,13 @@ const SOLVERS: &[Entry] = &[
         SamplerKind::Tpe,
         SchedulerKind::Full,
         "Tree-structured Parzen estimator: ratio of good and bad densities.",
+    ),
+    entry(
+        "evolution",
+        &[],
+        SamplerKind::Evolution,
+        SchedulerKind::Full,
+        "Evolution in steady state: NSGA-II for several objectives, differential or aging evolution for one.",
     ),
     entry(
         "successive_halving",
@@ -194,7 +210,9 @@ impl SamplerKind {
     fn parameters(self) -> Vec<ParameterInfo> {
         match self {
             Self::Random | Self::Sobol => Vec::new(),
+            Self::Latin => LATIN_PARAMETERS.to_vec(),
             Self::Grid => GRID_PARAMETERS.to_vec(),
+            Self::Evolution => EVOLUTION_PARAMETERS.to_vec(),
             Self::Gp => [DESIGN_PARAMETERS, GP_RANDOM_PARAMETERS].concat(),
             Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
@@ -223,7 +241,9 @@ impl SamplerKind {
         Ok(match self {
             Self::Random | Self::Open => Box::new(RandomSampler),
             Self::Sobol => Box::new(SobolSampler),
+            Self::Latin => Box::new(LatinSampler::read(parameters)?),
             Self::Grid => Box::new(GridSampler::read(parameters)?),
+            Self::Evolution => Box::new(EvolutionSampler::read(parameters)?),
             Self::Gp => Box::new(GpSampler::read(parameters)?),
             Self::Forest => Box::new(ForestSampler::read(parameters)?),
             Self::Tpe => Box::new(TpeSampler::read(parameters)?),

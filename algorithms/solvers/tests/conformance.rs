@@ -38,7 +38,9 @@ macro_rules! conformance {
 conformance! {
     random: Basic;
     sobol: Basic;
+    latin_hypercube: Basic;
     grid: Basic;
+    evolution: Basic;
     bo: Basic;
     forest: Basic;
     tpe: Basic;

@@ -1,19 +1,24 @@
 //! Samplers choose points; they know nothing of brackets and promotions.
 
+mod evolution;
 mod forest;
 mod gp;
 mod grid;
+mod latin;
 mod mfes;
 mod model;
+mod population;
 mod random;
 mod sobol;
 mod tpe;
 
 use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 
+pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
 pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
 pub(crate) use gp::{GpSampler, RANDOM_PARAMETERS as GP_RANDOM_PARAMETERS};
 pub(crate) use grid::{GridSampler, PARAMETERS as GRID_PARAMETERS};
+pub(crate) use latin::{LatinSampler, PARAMETERS as LATIN_PARAMETERS};
 pub(crate) use mfes::{MfesSampler, PARAMETERS as MFES_PARAMETERS};
 pub(crate) use model::DESIGN_PARAMETERS;
 pub(crate) use random::RandomSampler;
