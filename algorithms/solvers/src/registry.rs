@@ -7,9 +7,10 @@ use crate::bandit::{BANDIT_PARAMETERS, RisingBandit};
 use crate::composed::Composed;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
-    DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler, FOREST_RANDOM_PARAMETERS, ForestSampler,
-    GP_RANDOM_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler, LATIN_PARAMETERS, LatinSampler,
-    MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler, TPE_PARAMETERS, TpeSampler,
+    CMA_PARAMETERS, CmaSampler, DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler,
+    FOREST_RANDOM_PARAMETERS, ForestSampler, GP_RANDOM_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler,
+    LATIN_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
+    TPE_PARAMETERS, TpeSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -34,6 +35,7 @@ enum SamplerKind {
     Latin,
     Grid,
     Evolution,
+    Cma,
     Gp,
     Forest,
     Tpe,
@@ -132,6 +134,13 @@ const SOLVERS: &[Entry] = &[
         "Evolution in steady state: NSGA-II for several objectives, differential or aging evolution for one.",
     ),
     entry(
+        "cma_es",
+        &["cma"],
+        SamplerKind::Cma,
+        SchedulerKind::Full,
+        "CMA-ES with margin for integers and restarts, for thousands of cheap evaluations.",
+    ),
+    entry(
         "successive_halving",
         &[],
         SamplerKind::Open,
@@ -213,6 +222,7 @@ impl SamplerKind {
             Self::Latin => LATIN_PARAMETERS.to_vec(),
             Self::Grid => GRID_PARAMETERS.to_vec(),
             Self::Evolution => EVOLUTION_PARAMETERS.to_vec(),
+            Self::Cma => CMA_PARAMETERS.to_vec(),
             Self::Gp => [DESIGN_PARAMETERS, GP_RANDOM_PARAMETERS].concat(),
             Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
@@ -244,6 +254,7 @@ impl SamplerKind {
             Self::Latin => Box::new(LatinSampler::read(parameters)?),
             Self::Grid => Box::new(GridSampler::read(parameters)?),
             Self::Evolution => Box::new(EvolutionSampler::read(parameters)?),
+            Self::Cma => Box::new(CmaSampler::read(parameters)?),
             Self::Gp => Box::new(GpSampler::read(parameters)?),
             Self::Forest => Box::new(ForestSampler::read(parameters)?),
             Self::Tpe => Box::new(TpeSampler::read(parameters)?),

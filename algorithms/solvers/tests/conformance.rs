@@ -41,6 +41,7 @@ conformance! {
     latin_hypercube: Basic;
     grid: Basic;
     evolution: Basic;
+    cma_es: Basic;
     bo: Basic;
     forest: Basic;
     tpe: Basic;

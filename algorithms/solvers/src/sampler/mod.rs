@@ -1,5 +1,6 @@
 //! Samplers choose points; they know nothing of brackets and promotions.
 
+mod cma;
 mod evolution;
 mod forest;
 mod gp;
@@ -14,6 +15,7 @@ mod tpe;
 
 use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 
+pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
 pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
 pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
 pub(crate) use gp::{GpSampler, RANDOM_PARAMETERS as GP_RANDOM_PARAMETERS};
