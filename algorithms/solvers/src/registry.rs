@@ -8,9 +8,10 @@ use crate::composed::Composed;
 use crate::early_stopping::{EarlyStopping, PARAMETERS as STOPPING_PARAMETERS};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
-    BOHB_PARAMETERS, DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS,
-    GRID_PARAMETERS, GpSampler, GridSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler,
-    SobolSampler, TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TransferSampler,
+    BOHB_PARAMETERS, CMA_PARAMETERS, CmaSampler, DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler,
+    FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler,
+    LATIN_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
+    TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TransferSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -32,7 +33,10 @@ pub struct SolverInfo {
 enum SamplerKind {
     Random,
     Sobol,
+    Latin,
     Grid,
+    Evolution,
+    Cma,
     Gp,
     Forest,
     Tpe,
@@ -92,6 +96,13 @@ const SOLVERS: &[Entry] = &[
         "A scrambled Sobol sequence, each point run in full.",
     ),
     entry(
+        "latin_hypercube",
+        &["lhs"],
+        SamplerKind::Latin,
+        SchedulerKind::Full,
+        "Maximin Latin hypercubes, each point run in full.",
+    ),
+    entry(
         "grid",
         &[],
         SamplerKind::Grid,
@@ -125,6 +136,20 @@ const SOLVERS: &[Entry] = &[
         SamplerKind::Transfer,
         SchedulerKind::Full,
         "Bayesian optimization that learns from the study's sources, earlier studies on overlapping spaces.",
+    ),
+    entry(
+        "evolution",
+        &[],
+        SamplerKind::Evolution,
+        SchedulerKind::Full,
+        "Evolution in steady state: NSGA-II for several objectives, differential or aging evolution for one.",
+    ),
+    entry(
+        "cma_es",
+        &["cma"],
+        SamplerKind::Cma,
+        SchedulerKind::Full,
+        "CMA-ES with margin for integers and restarts, for thousands of cheap evaluations.",
     ),
     entry(
         "successive_halving",
@@ -205,7 +230,10 @@ impl SamplerKind {
     fn parameters(self) -> Vec<ParameterInfo> {
         match self {
             Self::Random | Self::Sobol => Vec::new(),
+            Self::Latin => LATIN_PARAMETERS.to_vec(),
             Self::Grid => GRID_PARAMETERS.to_vec(),
+            Self::Evolution => EVOLUTION_PARAMETERS.to_vec(),
+            Self::Cma => CMA_PARAMETERS.to_vec(),
             Self::Gp => [DESIGN_PARAMETERS, GP_PARAMETERS].concat(),
             Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
@@ -236,7 +264,10 @@ impl SamplerKind {
         Ok(match self {
             Self::Random | Self::Open => Box::new(RandomSampler),
             Self::Sobol => Box::new(SobolSampler),
+            Self::Latin => Box::new(LatinSampler::read(parameters)?),
             Self::Grid => Box::new(GridSampler::read(parameters)?),
+            Self::Evolution => Box::new(EvolutionSampler::read(parameters)?),
+            Self::Cma => Box::new(CmaSampler::read(parameters)?),
             Self::Gp => Box::new(GpSampler::read(parameters)?),
             Self::Forest => Box::new(ForestSampler::read(parameters)?),
             Self::Tpe | Self::Bohb => Box::new(TpeSampler::read(parameters)?),

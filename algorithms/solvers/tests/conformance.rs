@@ -41,7 +41,10 @@ macro_rules! conformance {
 conformance! {
     random: Basic;
     sobol: Basic;
+    latin_hypercube: Basic;
     grid: Basic;
+    evolution: Basic;
+    cma_es: Basic;
     bo: Basic;
     forest: Basic;
     tpe: Basic;

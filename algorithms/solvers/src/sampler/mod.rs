@@ -1,11 +1,15 @@
 //! Samplers choose points; they know nothing of brackets and promotions.
 
+mod cma;
+mod evolution;
 mod forest;
 mod gp;
 mod grid;
+mod latin;
 mod levels;
 mod mfes;
 mod model;
+mod population;
 mod random;
 mod sobol;
 mod tpe;
@@ -13,9 +17,12 @@ mod transfer;
 
 use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 
+pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
+pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
 pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
 pub(crate) use gp::{GpSampler, PARAMETERS as GP_PARAMETERS};
 pub(crate) use grid::{GridSampler, PARAMETERS as GRID_PARAMETERS};
+pub(crate) use latin::{LatinSampler, PARAMETERS as LATIN_PARAMETERS};
 pub(crate) use mfes::{MfesSampler, PARAMETERS as MFES_PARAMETERS};
 pub(crate) use model::DESIGN_PARAMETERS;
 pub(crate) use random::RandomSampler;
