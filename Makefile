@@ -58,12 +58,27 @@ audit: ## Check the dependencies for known vulnerabilities (needs the advisory d
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked
 	$(CARGO) deny check advisories
 
+# Where `make bench-all` finds tables of recorded runs; suites name what they miss without them.
+DATA ?=
+SINGLE := random,sobol,tpe,forest,cma_es,bo
+FIDELITY := random,hyperband,bohb,mfes,asha_delayed,mfes_async
+
 .PHONY: bench
-bench: build ## Measure the service and the solvers on this machine, and write docs/benchmarks.md (SEEDS=10)
+bench: build ## Measure the service, and the solvers on the public problems; writes docs/benchmarks.md (SEEDS=10)
 	$(BOXWOOD) bench service --seconds 10
 	mkdir -p docs/benchmarks
-	$(BOXWOOD) bench solvers --suite public --seeds $(SEEDS) --json-file docs/benchmarks/public.json
-	$(BOXWOOD) bench solvers --solver random,tpe,forest,bo --latency 50,200,1000 --json-file docs/benchmarks/latency.json
+	$(BOXWOOD) bench solvers --suite public --solver $(SINGLE) --seeds $(SEEDS) --problem branin2,hartmann6,ackley5,mixed8,cond4,branincurrin,zdt1_6,townsend,branin_disc --json-file docs/benchmarks/public.json
+	$(BOXWOOD) bench solvers --suite public --solver $(FIDELITY) --seeds $(SEEDS) --problem mfh3_moderate,counting_ones --json-file docs/benchmarks/fidelity.json
+	$(BOXWOOD) bench solvers --solver random,tpe,forest,bo --latency 50,200,1000,5000 --json-file docs/benchmarks/latency.json
+	scripts/bench-docs
+
+.PHONY: bench-all
+bench-all: bench ## Every suite, for hours (SEEDS=10 DATA=folder of tables)
+	for suite in single constrained multi noisy highdim parallel bbob; do \
+		$(BOXWOOD) bench solvers --suite $$suite --solver $(SINGLE) --seeds $(SEEDS) --json-file docs/benchmarks/$$suite.json; done
+	$(BOXWOOD) bench solvers --suite multifidelity --solver $(FIDELITY),bo --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/multifidelity.json
+	$(BOXWOOD) bench solvers --suite cash --solver random,forest,rising_bandit --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/cash.json
+	$(BOXWOOD) bench solvers --suite transfer --solver bo,transfer --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/transfer.json
 	scripts/bench-docs
 
 .PHONY: test-kill

@@ -3,9 +3,6 @@
 use boxwood_core::space::DimensionKind;
 use boxwood_core::{Problem, SolverSpec};
 
-/// Encoded dimensions above which a Gaussian process over the whole space gives way to a forest, until trust regions
-/// exist.
-const GP_DIMENSIONS: usize = 50;
 /// Budget of trials above which it does.
 const GP_TRIALS: u64 = 1500;
 /// Encoded dimensions above which it does where most of them are conditional or categorical. On small spaces of that
@@ -23,18 +20,28 @@ pub struct Choice {
 
 /// Chooses a solver for a problem. The first rule that applies decides:
 ///
-/// 1. several objectives: `sobol` (no solver here models more than one);
+/// 1. several objectives: `bo`, on the whole space and in full where the study has arms or a fidelity; `evolution` above a
+///    budget of 1,500 trials;
 /// 2. arms: `rising_bandit` with the solver that these rules choose for an arm;
 /// 3. fidelity: `mfes_async`, or `asha_delayed` with the Gaussian process when there are constraints;
-/// 4. constraints: `bo`;
-/// 5. more than 50 encoded dimensions, a budget above 1,500 trials, or more than 20 encoded dimensions of which most are
-///    conditional or categorical: `forest`;
-/// 6. otherwise: `bo`.
+/// 4. earlier studies to learn from: `transfer`;
+/// 5. constraints: `bo`;
+/// 6. a budget above 1,500 trials, or more than 20 encoded dimensions of which most are conditional or categorical:
+///    `forest`;
+/// 7. otherwise: `bo`, also in high dimension: it was first on all problems of the suite `highdim` (20 to 200 floats, 200
+///    trials).
 pub fn auto(problem: &Problem) -> Choice {
     let choice = |spec: SolverSpec, explanation: String| Choice { spec, explanation };
-    if problem.objectives().len() > 1 {
-        let why = format!("{} objectives: points are spread by a Sobol sequence", problem.objectives().len());
-        return choice(SolverSpec::named("sobol"), why);
+    let objectives = problem.objectives().len();
+    if objectives > 1 {
+        if problem.max_trials().is_some_and(|max| max > GP_TRIALS) {
+            let why =
+                format!("{objectives} objectives and a large budget: evolution by non-dominated sorting");
+            return choice(SolverSpec::named("evolution"), why);
+        }
+        let how = if objectives > 4 { "random scalarizations" } else { "the gain in hypervolume" };
+        let why = format!("{objectives} objectives: Bayesian optimization of {how}");
+        return choice(SolverSpec::named("bo"), why);
     }
     if !problem.space().arms().is_empty() {
         let why = format!(
@@ -65,6 +72,12 @@ pub(crate) fn plain(problem: &Problem) -> Choice {
             "fidelity: asynchronous MFES-HB with delayed promotion",
         );
     }
+    if !problem.sources().is_empty() {
+        return choice(
+            SolverSpec::named("transfer"),
+            "earlier studies: Bayesian optimization that learns from them where they agree with the results",
+        );
+    }
     if constrained {
         return choice(
             SolverSpec::named("bo"),
@@ -76,9 +89,8 @@ pub(crate) fn plain(problem: &Problem) -> Choice {
         dimension.conditional || matches!(dimension.kind, DimensionKind::Categorical { .. })
     };
     let awkward = dimensions.iter().filter(is_awkward).count();
-    let large = dimensions.len() > GP_DIMENSIONS || problem.max_trials().is_some_and(|max| max > GP_TRIALS);
-    if large {
-        return choice(SolverSpec::named("forest"), "a large space or budget: a random forest");
+    if problem.max_trials().is_some_and(|max| max > GP_TRIALS) {
+        return choice(SolverSpec::named("forest"), "a large budget: a random forest");
     }
     if dimensions.len() > GP_AWKWARD_DIMENSIONS && awkward * 2 > dimensions.len() {
         return choice(
@@ -86,5 +98,5 @@ pub(crate) fn plain(problem: &Problem) -> Choice {
             "many dimensions, mostly conditional or categorical: a random forest",
         );
     }
-    choice(SolverSpec::named("bo"), "one fidelity, a moderate space and budget: Bayesian optimization")
+    choice(SolverSpec::named("bo"), "one fidelity, a moderate budget: Bayesian optimization")
 }

@@ -302,7 +302,9 @@ fn documented_defaults_are_in_range() {
 
 #[test]
 fn the_rule_of_auto_is_explained() {
-    let cases: [(&dyn TestProblem, &str); 5] = [
+    let front = boxwood_testkit::problems::multi::branin_currin();
+    let cases: [(&dyn TestProblem, &str); 6] = [
+        (&front, "bo"),
         (&Branin, "bo"),
         (&Simionescu, "bo"),
         (&Conditional, "bo"),
