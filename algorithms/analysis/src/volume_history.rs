@@ -53,23 +53,26 @@ pub fn hypervolume_history(view: &StudyView) -> Option<VolumeHistory> {
     let reference = reference_point(&last);
     let (mut front, mut volume) = (Vec::new(), 0.0);
     let steps = observed.into_iter().map(|Observed { trial, result }| {
-        let grown = exclusive(&front, &result.losses, &reference);
-        if join(&mut front, &result.losses) {
-            volume += grown;
+        if !is_beaten(&front, &result.losses) {
+            volume += exclusive(&front, &result.losses, &reference);
+            join(&mut front, &result.losses);
         }
         VolumeStep { change: result.change, trial: trial.number, hypervolume: volume, front: front.len() }
     });
     Some(VolumeHistory { rung, steps: steps.collect(), reference: reference.clone() })
 }
 
-/// Puts a loss vector on a front and takes off what it dominates; false where the front has it or a better one.
-fn join(front: &mut Vec<Vec<f64>>, losses: &[f64]) -> bool {
-    if front.iter().any(|member| member == losses || is_dominated(losses, member)) {
-        return false;
+/// Whether a front has a loss vector or a better one.
+fn is_beaten(front: &[Vec<f64>], losses: &[f64]) -> bool {
+    front.iter().any(|member| member == losses || is_dominated(losses, member))
+}
+
+/// Puts a loss vector on a front, unless it is beaten, and takes off what it dominates.
+fn join(front: &mut Vec<Vec<f64>>, losses: &[f64]) {
+    if !is_beaten(front, losses) {
+        front.retain(|member| !is_dominated(member, losses));
+        front.push(losses.to_vec());
     }
-    front.retain(|member| !is_dominated(member, losses));
-    front.push(losses.to_vec());
-    true
 }
 
 /// Volume that a point dominates up to the reference and no member of the front does.
