@@ -225,6 +225,8 @@ fn thin<T>(steps: &mut Vec<T>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
