@@ -156,6 +156,25 @@ pub(crate) struct StudyRef {
     pub(crate) study: String,
 }
 
+/// What to look at in a study's results.
+#[derive(Debug, Args)]
+pub(crate) struct AnalyzeArgs {
+    #[command(flatten)]
+    pub(crate) study: StudyRef,
+    /// `importance`, `interactions`, `attribution`, `quality`, `forecast`, `front`, `hypervolume`, `convergence` or `best`.
+    #[arg(long, default_value = "importance")]
+    pub(crate) kind: String,
+    /// Index of the objective, from 0.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) objective: u32,
+    /// Trials to attribute, by number, separated by commas; the five best ones when absent.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) trials: Vec<u32>,
+    /// Further trials to forecast; as many as have a result when absent.
+    #[arg(long)]
+    pub(crate) more: Option<u64>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum StudyCommand {
     /// Create a study from a specification in JSON or TOML (`-` reads standard input).
@@ -236,6 +255,8 @@ pub(crate) enum StudyCommand {
     },
     /// Say which solver works and why, what it learned, and why nothing runs when nothing runs.
     Explain(StudyRef),
+    /// Say what the results tell: which parameters matter, what more trials would bring, how good the model is.
+    Analyze(AnalyzeArgs),
     /// Recompute every plan from the history and compare.
     Replay(StudyRef),
     /// Print changes as they happen until the study ends.

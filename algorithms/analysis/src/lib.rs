@@ -5,6 +5,7 @@
 //! reads it. Results of different rungs are never compared with each other.
 
 mod arms;
+mod attribution;
 mod convergence;
 mod forecast;
 mod importance;
@@ -13,8 +14,11 @@ mod observed;
 mod pareto;
 mod predicted;
 mod quality;
+mod variance;
+mod volume_history;
 
 pub use arms::{ArmSummary, arm_summaries};
+pub use attribution::{Attribution, Contribution, attributions};
 pub use convergence::{ConvergenceStep, convergence};
 pub use forecast::{GainForecast, gain_forecast};
 pub use importance::{Importance, ImportanceOptions, importance};
@@ -22,6 +26,8 @@ pub use observed::{Observed, observed_at, observed_rung};
 pub use pareto::{ParetoPoint, hypervolume, is_dominated, pareto_front, reference_point};
 pub use predicted::{PredictedBest, predicted_best};
 pub use quality::{SurrogateQuality, surrogate_quality};
+pub use variance::{PairShare, ParameterShare, VarianceShares, variance_shares};
+pub use volume_history::{VolumeHistory, VolumeStep, hypervolume_history};
 
 #[cfg(test)]
 mod fixture;

@@ -1,11 +1,13 @@
-//! Gaussian processes on the results of one rung, for analyses.
+//! Models of the results of one rung, for analyses.
 //!
 //! Letters: n observations, d encoded dimensions.
 
 use boxwood_core::SearchSpace;
 use boxwood_core::space::DimensionKind;
 use boxwood_numeric::{Rows, mix_seed};
-use boxwood_surrogate::{Dimension, GaussianProcess, GpModel, GpOptions, Kind, Layout};
+use boxwood_surrogate::{
+    Dimension, Forest, ForestOptions, GaussianProcess, GpModel, GpOptions, Kind, Layout, Posterior,
+};
 
 use crate::observed::Observed;
 
@@ -45,4 +47,19 @@ pub(crate) fn sample(observed: &[Observed<'_>], objective: usize, seed: u64) -> 
 pub(crate) fn fit(layout: &Layout, rows: &[&[f64]], targets: &[f64], seed: u64) -> Option<GpModel> {
     let rows = Rows::from_rows(layout.len(), rows).ok()?;
     GaussianProcess::fit(layout, &rows, targets, &GpOptions::default(), seed).ok()
+}
+
+/// A forest on rows and losses; nothing where it cannot be grown.
+pub(crate) fn grow(layout: &Layout, known: &[(Vec<f64>, f64)], seed: u64) -> Option<Forest> {
+    let rows: Vec<&[f64]> = known.iter().map(|(row, _)| row.as_slice()).collect();
+    let losses: Vec<f64> = known.iter().map(|(_, loss)| *loss).collect();
+    let rows = Rows::from_rows(layout.len(), &rows).ok()?;
+    Forest::fit(layout, &rows, &losses, &ForestOptions::default(), seed).ok()
+}
+
+/// Mean predictions of a forest as losses.
+pub(crate) fn losses_of(forest: &Forest, layout: &Layout, rows: &[Vec<f64>]) -> Option<Vec<f64>> {
+    let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+    let answers = forest.predict(&Rows::from_rows(layout.len(), &rows).ok()?).ok()?;
+    Some(answers.mean.into_iter().map(|mean| forest.to_loss(mean)).collect())
 }

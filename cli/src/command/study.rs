@@ -46,6 +46,7 @@ pub(crate) async fn run(
             export(remote, &study.study, format, output.as_deref()).await
         }
         StudyCommand::Explain(study) => explain(remote, &study.study, as_json).await,
+        StudyCommand::Analyze(asked) => super::analyze::run(remote, asked, as_json).await,
         StudyCommand::Replay(study) => replay(remote, &study.study, as_json).await,
         StudyCommand::Watch(study) => watch(remote, &study.study, as_json).await,
     }

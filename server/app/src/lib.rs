@@ -16,8 +16,9 @@ mod settings;
 mod snapshot;
 
 pub use cases::{
-    ArmSummary, Best, Explanation, FeedItem, HeartbeatReply, IssuedToken, ListStudies, ListTrials,
-    NewTokenRequest, PlanSummary, ReplayReport, StudyDetail, Suggestion, UpdateStudy,
+    Analysis, AnalysisKind, AnalysisRequest, ArmSummary, Best, Explanation, FeedItem, HeartbeatReply,
+    IssuedToken, ListStudies, ListTrials, NewTokenRequest, PlanSummary, ReplayReport, StudyDetail,
+    Suggestion, UpdateStudy,
 };
 pub use counters::{Counters, Counts};
 pub use error::{AppError, role_by_name, role_name};
@@ -77,6 +78,8 @@ pub(crate) struct Inner<S> {
     pub(crate) closing: watch::Sender<bool>,
     /// Places for plans that are computed at once.
     pub(crate) pool: Arc<Semaphore>,
+    /// The turn of one analysis: looking at a study holds up no plan.
+    pub(crate) analyses: Arc<Semaphore>,
     /// Tokens seen in the last seconds.
     pub(crate) tokens: TokenCache,
     /// Reports of running trials, for the limit.
@@ -114,6 +117,7 @@ impl<S: Store> App<S> {
                 ready: watch::Sender::new(0),
                 closing: watch::Sender::new(false),
                 pool,
+                analyses: Arc::new(Semaphore::new(1)),
                 tokens: TokenCache::default(),
                 reports: Mutex::default(),
                 draining: Mutex::default(),

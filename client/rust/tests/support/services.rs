@@ -119,6 +119,11 @@ impl v1::study_service_server::StudyService for Services {
         Ok(Response::new(v1::JsonDocument { json: r#"{"solver":"random"}"#.into() }))
     }
 
+    async fn analyze_study(&self, request: Request<v1::AnalyzeStudyRequest>) -> Answer<v1::JsonDocument> {
+        drop(self.enter("analyze_study", &request)?);
+        Ok(Response::new(v1::JsonDocument { json: "{}".into() }))
+    }
+
     async fn replay_study(&self, request: Request<v1::GetStudyRequest>) -> Answer<v1::ReplayResponse> {
         drop(self.enter("replay_study", &request)?);
         Ok(Response::new(v1::ReplayResponse { plans: 2, moves: 3, differences: vec![] }))

@@ -1,6 +1,7 @@
 //! The use cases, one per file.
 
 mod acquire;
+mod analyze;
 mod cancel_trial;
 mod create_study;
 mod enqueue;
@@ -21,6 +22,7 @@ mod update_study;
 mod watch;
 mod workers;
 
+pub use analyze::{Analysis, AnalysisKind, AnalysisRequest};
 pub use explain::{ArmSummary, Explanation, PlanSummary};
 pub use get_study::{Best, StudyDetail};
 pub use heartbeat::HeartbeatReply;

@@ -2,8 +2,8 @@
 
 use std::pin::Pin;
 
-use boxwood_app::{ListStudies, Principal, UpdateStudy};
-use boxwood_core::Change;
+use boxwood_app::{AnalysisRequest, ListStudies, Principal, UpdateStudy};
+use boxwood_core::{Change, TrialNumber};
 use boxwood_study::StudyId;
 use boxwood_wire::v1;
 use boxwood_wire::v1::study_service_server::StudyService;
@@ -106,6 +106,26 @@ impl StudyService for Grpc {
             let id = find(&app, &caller, &message).await?;
             let explanation = app.explain(&caller, id).await?;
             Ok(v1::JsonDocument { json: json::text(&explanation)? })
+        })
+        .await
+    }
+
+    async fn analyze_study(
+        &self,
+        request: Request<v1::AnalyzeStudyRequest>,
+    ) -> Result<Response<v1::JsonDocument>, Status> {
+        self.call("analyze_study", request, async |app, caller, message: v1::AnalyzeStudyRequest| {
+            let v1::AnalyzeStudyRequest { id, project, name, kind, objective, trials, more } = message;
+            let named = v1::GetStudyRequest { id, project, name };
+            let id = find(&app, &caller, &named).await?;
+            let request = AnalysisRequest {
+                kind: kind.parse()?,
+                objective: objective as usize,
+                trials: trials.into_iter().map(TrialNumber).collect(),
+                more,
+            };
+            let analysis = app.analyze(&caller, id, request).await?;
+            Ok(v1::JsonDocument { json: json::text(&analysis)? })
         })
         .await
     }

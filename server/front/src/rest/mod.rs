@@ -1,6 +1,7 @@
 //! REST: the same use cases under `/v1`, problem documents, server-sent events, `OpenAPI`, metrics.
 
 mod admin;
+mod analysis;
 mod bodies;
 mod events;
 mod extract;
@@ -105,6 +106,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(studies::get_study)
         .service(studies::update_study)
         .service(studies::explain_study)
+        .service(analysis::analyze_study)
         .service(studies::replay_study)
         .service(events::watch_study)
         .service(trials::list_trials)
