@@ -49,6 +49,7 @@ impl StudySpec {
         check_name(&self.name, "name")?;
         require(self.description.len() <= DESCRIPTION_BYTES, "description", "it is longer than 10000 bytes")?;
         self.check_budget()?;
+        self.stop.check(self.objectives.len()).map_err(|(name, reason)| field(name, reason))?;
         self.check_running()?;
         require(self.initial_points.len() <= INITIAL_POINTS, "initial_points", "there are more than 10000")?;
         self.check_transfer()?;

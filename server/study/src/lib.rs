@@ -14,6 +14,7 @@ mod refusal;
 mod row;
 mod spec;
 mod state;
+mod stop;
 mod transition;
 mod worker;
 
@@ -33,4 +34,5 @@ pub use spec::{
     Budget, CheckedStudy, DuplicatePolicy, FailureLimit, Freshness, ProgramSpec, SpecError, StudySpec,
 };
 pub use state::{StudyEvent, StudyState, TrialEvent, TrialState};
+pub use stop::{ExpectedImprovement, NoImprovement, StopRules};
 pub use worker::{WorkerRow, quarantine_rule};

@@ -5,9 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use crate::spec::{Budget, FailureLimit, ProgramSpec, SpecError, StudySpec};
+use crate::stop::StopRules;
 
 /// The fields of a specification, for the message about an unknown one.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 22] = [
     "name",
     "description",
     "space",
@@ -23,6 +24,7 @@ const FIELDS: [&str; 21] = [
     "program",
     "requires",
     "max_open_leases",
+    "stop",
     "max_attempts",
     "lease_seconds",
     "freshness",
@@ -75,6 +77,7 @@ impl StudySpec {
         one::<Fidelity>(&fields, "fidelity")?;
         one::<SolverSpec>(&fields, "solver")?;
         one::<Budget>(&fields, "budget")?;
+        one::<StopRules>(&fields, "stop")?;
         one::<ProgramSpec>(&fields, "program")?;
         one::<FailureLimit>(&fields, "failure_limit")?;
         one::<u64>(&fields, "seed")?;

@@ -9,6 +9,8 @@ use boxwood_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::stop::StopRules;
+
 /// A study specification, unchecked: the document of `boxwood study create` and of the API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +36,9 @@ pub struct StudySpec {
     /// When the study is done.
     #[serde(default)]
     pub budget: Budget,
+    /// Rules that end the study earlier.
+    #[serde(default, skip_serializing_if = "StopRules::is_none")]
+    pub stop: StopRules,
     /// Points to try first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub initial_points: Vec<Point>,

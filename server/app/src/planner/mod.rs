@@ -152,6 +152,7 @@ async fn step<S: Store>(app: &App<S>, hub: &Arc<Hub>, memory: &mut Memory) -> Re
     // A blind solver's planner sleeps while its queue is long, unless a result or the clock may end the study.
     let ends_by_result = left.resource.is_some()
         || left.seconds.is_some()
+        || !seen.study.spec.stop.is_none()
         || seen.model.problem().objectives().iter().any(|objective| objective.target.is_some());
     let sleeps = seen.model.is_blind() && !ends_by_result && left.starts.is_none_or(|starts| starts > 0);
     let low_water = if sleeps { i64::from(blind_batch(situation.trials) / 4) } else { i64::MAX };
@@ -305,10 +306,10 @@ async fn plan<S: Store>(
     Ok(Step::Again)
 }
 
-/// Completes a study whose target is reached, or whose time or resource is spent with nothing running. True when the
+/// Completes a study whose target is reached, one of whose stop rules holds, or whose time or resource is spent with nothing running. True when the
 /// study changed.
 async fn finish_study<S: Store>(app: &App<S>, seen: &Seen, left: &BudgetLeft) -> Result<bool, AppError> {
-    if let Some(reason) = target_reached(seen) {
+    if let Some(reason) = target_reached(seen).or_else(|| seen.study.spec.stop.reason(&seen.view)) {
         end(app, seen, reason).await?;
         return Ok(true);
     }

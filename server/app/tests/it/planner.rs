@@ -164,6 +164,20 @@ async fn a_reached_target_completes_the_study() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_study_that_no_longer_improves_completes() {
+    let store = MemoryStore::new();
+    let app = started(&store).await;
+    let stop = json!({ "no_improvement": { "trials": 2, "tolerance": 0.1 } });
+    let study = create(&app, spec("flat", json!({ "stop": stop }))).await;
+    for loss in [3.0, 2.0, 1.95, 2.5] {
+        let next = suggest(&app, study, 1).await.remove(0);
+        finish(&app, &next, loss).await;
+    }
+    let reason = until(&app, study, StudyState::Completed).await;
+    assert_eq!(reason, "`loss` has not improved by more than 0.1 for 2 trials");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_raised_budget_lets_a_completed_study_go_on() {
     let store = MemoryStore::new();
     let app = started(&store).await;
