@@ -145,3 +145,113 @@ impl<'a> Region<'a> {
         if losses.is_empty() { 0.0 } else { quartile(0.75) - quartile(0.25) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use boxwood_core::{Origin, Point, Provenance, Rung, RungResult, TrialNumber, TrialStatus};
+
+    use super::*;
+
+    /// A measured trial, planned when `seen` was the newest change.
+    fn trial(number: u32, loss: f64, violation: f64, seen: u64) -> TrialView {
+        TrialView {
+            number: TrialNumber(number),
+            point: Point::default(),
+            encoded: vec![0.5],
+            origin: Origin::Solver,
+            provenance: Provenance { plan: 1, change: seen, ..Provenance::default() },
+            status: TrialStatus::Completed,
+            target: Rung(0),
+            results: vec![RungResult {
+                rung: Rung(0),
+                losses: vec![loss],
+                violations: vec![violation],
+                seconds: None,
+                change: Change(u64::from(number)),
+            }],
+        }
+    }
+
+    /// Trials of one worker, each planned with all results before it.
+    fn sequence(losses: &[f64]) -> Vec<TrialView> {
+        (1..).zip(losses).map(|(number, loss)| trial(number, *loss, 0.0, u64::from(number) - 1)).collect()
+    }
+
+    fn replay(trials: &[TrialView], dimensions: usize) -> Region<'_> {
+        let entries = trials.iter().map(|trial| Entry { trial, result: &trial.results[0] }).collect();
+        Region::replay(&Level { entries, failed: Vec::new() }, 2, dimensions)
+    }
+
+    fn length(losses: &[f64]) -> f64 {
+        replay(&sequence(losses), 2).length
+    }
+
+    #[test]
+    fn three_improvements_in_a_row_double_the_length_up_to_the_largest() {
+        // The design is 9 and 8.
+        assert_eq!(length(&[9.0, 8.0, 7.0, 6.0]), FIRST_LENGTH);
+        assert_eq!(length(&[9.0, 8.0, 7.0, 6.0, 5.0]), LARGEST_LENGTH);
+        assert_eq!(length(&[9.0, 8.0, 7.0, 6.0, 6.0, 5.0]), FIRST_LENGTH);
+        assert_eq!(length(&[9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]), LARGEST_LENGTH);
+    }
+
+    #[test]
+    fn failures_in_a_row_halve_the_length() {
+        let mut losses = vec![1.0, 9.0, 9.0, 9.0, 9.0];
+        assert_eq!(length(&losses), FIRST_LENGTH);
+        losses.push(9.0);
+        assert_eq!(length(&losses), FIRST_LENGTH / 2.0);
+        // An improvement of less than a thousandth of the spread is none.
+        assert_eq!(length(&[1.0, 9.0, 1.0 - 1e-4, 9.0, 9.0, 9.0]), FIRST_LENGTH / 2.0);
+        // More dimensions, more patience.
+        assert_eq!(replay(&sequence(&losses), 5).length, FIRST_LENGTH);
+    }
+
+    #[test]
+    fn a_region_that_is_too_small_makes_place_for_one_of_later_plans() {
+        // Four failures per halving from 0.8 to below 1/128.
+        let mut trials = sequence(&[vec![1.0, 9.0], vec![9.0; 28]].concat());
+        trials.push(trial(31, 0.5, 0.0, 29));
+        trials.push(trial(32, 7.0, 0.0, 30));
+        let region = replay(&trials, 2);
+        assert_eq!((region.index, region.since, region.length), (1, Change(30), FIRST_LENGTH));
+        // The one planned before the end of the first region is not its successor's, good as it is.
+        assert_eq!(region.entries.len(), 1);
+        assert_eq!(region.best.map(|best| best.trial.number), Some(TrialNumber(32)));
+        assert_eq!(replay(&trials[..29], 2).index, 0);
+    }
+
+    #[test]
+    fn improvements_of_one_round_are_one_success() {
+        let mut trials = sequence(&[9.0, 8.0]);
+        trials.extend([7.0, 6.0, 5.0].into_iter().zip(3..).map(|(loss, number)| trial(number, loss, 0.0, 2)));
+        assert_eq!(replay(&trials, 2).length, FIRST_LENGTH);
+        trials.extend(
+            [(6, 4.0), (7, 3.0)].map(|(number, loss)| trial(number, loss, 0.0, u64::from(number) - 1)),
+        );
+        assert_eq!(replay(&trials, 2).length, LARGEST_LENGTH);
+    }
+
+    #[test]
+    fn less_violation_comes_before_less_loss() {
+        let values = [(5.0, 3.0), (5.0, 2.0), (9.0, 1.0), (9.0, 0.5), (9.0, 0.0), (1.0, 0.5)];
+        let trials: Vec<TrialView> = (1..)
+            .zip(values)
+            .map(|(number, (loss, violation))| trial(number, loss, violation, u64::from(number) - 1))
+            .collect();
+        let region = replay(&trials, 2);
+        assert_eq!(region.best.map(|best| best.trial.number), Some(TrialNumber(5)));
+        assert_eq!(region.length, LARGEST_LENGTH);
+    }
+
+    #[test]
+    fn the_order_of_trials_does_not_matter() {
+        let mut trials = sequence(&[9.0, 8.0, 7.0, 7.5, 6.0, 6.5, 6.6, 5.0, 4.0, 3.0]);
+        let numbers = |region: &Region<'_>| -> Vec<TrialNumber> {
+            region.entries.iter().map(|entry| entry.trial.number).collect()
+        };
+        let (length, order) = (replay(&trials, 2).length, numbers(&replay(&trials, 2)));
+        trials.reverse();
+        assert_eq!((replay(&trials, 2).length, numbers(&replay(&trials, 2))), (length, order));
+    }
+}

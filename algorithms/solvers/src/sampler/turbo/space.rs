@@ -126,3 +126,85 @@ impl CandidateSpace for RegionSpace<'_> {
         rows
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use boxwood_core::{SearchSpace, Seed, SpaceSpec};
+
+    use super::*;
+
+    fn space(json: &str) -> SearchSpace {
+        serde_json::from_str::<SpaceSpec>(json).unwrap().check().unwrap()
+    }
+
+    fn floats(count: usize) -> SearchSpace {
+        let float = |i| format!(r#"{{"name": "x{i}", "type": "float", "low": 0, "high": 1}}"#);
+        let list: Vec<String> = (0..count).map(float).collect();
+        space(&format!(r#"{{"parameters": [{}]}}"#, list.join(",")))
+    }
+
+    #[test]
+    fn sides_follow_the_length_scales_at_an_unchanged_volume() {
+        let space = floats(2);
+        let candidates = Candidates::new(&space);
+        let region = RegionSpace::new(&candidates, &[0.5, 0.5], 0.2, &[0.1, 0.4]);
+        let sides = [0, 1].map(|column| region.bounds(column).1 - region.bounds(column).0);
+        assert!((sides[0] - 0.1).abs() < 1e-12 && (sides[1] - 0.4).abs() < 1e-12, "{sides:?}");
+        // A box that leaves the cube is cut.
+        let region = RegionSpace::new(&candidates, &[0.0, 1.0], 0.2, &[1.0, 1.0]);
+        assert_eq!([region.bounds(0), region.bounds(1)], [(0.0, 0.1), (0.9, 1.0)]);
+    }
+
+    #[test]
+    fn random_and_neighbouring_rows_lie_inside_and_change_few_of_many_columns() {
+        let space = floats(100);
+        let candidates = Candidates::new(&space);
+        let centre = vec![0.5; 100];
+        let region = RegionSpace::new(&candidates, &centre, 0.1, &[1.0; 100]);
+        let mut rng = Seed(3).rng();
+        let mut changed = 0;
+        for _ in 0..200 {
+            let row = region.sample(&mut rng);
+            assert!(row.iter().all(|value| (0.45..=0.55).contains(value)));
+            let differing = row.iter().filter(|value| **value != 0.5).count();
+            assert!(differing > 0);
+            changed += differing;
+            for neighbour in region.neighbours(&row, 7, &mut rng) {
+                assert!((0.449..=0.551).contains(&neighbour[7]));
+            }
+        }
+        // 20 of 100 on average; the deviation of the mean of 200 is 0.3.
+        assert!((18 * 200..22 * 200).contains(&changed), "{changed}");
+    }
+
+    #[test]
+    fn a_small_region_changes_few_categories_and_the_next_levels() {
+        let parameters: Vec<String> = (0..8)
+            .map(|i| format!(r#"{{"name": "c{i}", "type": "categorical", "choices": ["a", "b", "c"]}}"#))
+            .chain([r#"{"name": "n", "type": "integer", "low": 0, "high": 9}"#.to_owned()])
+            .collect();
+        let space = space(&format!(r#"{{"parameters": [{}]}}"#, parameters.join(",")));
+        let candidates = Candidates::new(&space);
+        let mut centre = vec![0.5; 9];
+        assert!(space.snap(&mut centre));
+        let region = RegionSpace::new(&candidates, &centre, 0.4, &[1.0; 9]);
+        let mut rng = Seed(5).rng();
+        let mut restored = [false; 8];
+        for _ in 0..200 {
+            let mut row = space.sample(&mut rng).unwrap();
+            let free = row.clone();
+            assert!(region.snap(&mut row));
+            let differing = (0..8).filter(|column| row[*column] != centre[*column]).count();
+            assert!(differing <= 2, "{differing} of 8 categories differ");
+            for column in 0..8 {
+                restored[column] |= free[column] != row[column];
+            }
+            assert!((row[8] - centre[8]).abs() < 0.35);
+            let again = row.clone();
+            assert!(region.snap(&mut row));
+            assert_eq!(row, again);
+        }
+        assert_eq!(restored, [true; 8]);
+    }
+}
