@@ -11,7 +11,7 @@ use crate::sampler::{
     BOHB_PARAMETERS, CMA_PARAMETERS, CmaSampler, DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler,
     FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler,
     LATIN_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
-    TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TransferSampler,
+    TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TransferSampler, TurboSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -44,6 +44,7 @@ enum SamplerKind {
     Bohb,
     Mfes,
     Transfer,
+    Turbo,
     /// The parameter `sampler` names it; random by default.
     Open,
 }
@@ -136,6 +137,13 @@ const SOLVERS: &[Entry] = &[
         SamplerKind::Transfer,
         SchedulerKind::Full,
         "Bayesian optimization that learns from the study's sources, earlier studies on overlapping spaces.",
+    ),
+    entry(
+        "turbo",
+        &["scbo"],
+        SamplerKind::Turbo,
+        SchedulerKind::Full,
+        "Bayesian optimization in a trust region that moves, grows and shrinks, for many dimensions.",
     ),
     entry(
         "evolution",
@@ -240,6 +248,7 @@ impl SamplerKind {
             Self::Bohb => BOHB_PARAMETERS.to_vec(),
             Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),
             Self::Transfer => [DESIGN_PARAMETERS, TRANSFER_PARAMETERS].concat(),
+            Self::Turbo => DESIGN_PARAMETERS.to_vec(),
             Self::Open => vec![OPEN_SAMPLER],
         }
     }
@@ -273,6 +282,7 @@ impl SamplerKind {
             Self::Tpe | Self::Bohb => Box::new(TpeSampler::read(parameters)?),
             Self::Mfes => Box::new(MfesSampler::read(parameters)?),
             Self::Transfer => Box::new(TransferSampler::read(parameters)?),
+            Self::Turbo => Box::new(TurboSampler::read(parameters)?),
         })
     }
 }

@@ -49,6 +49,7 @@ conformance! {
     forest: Basic;
     tpe: Basic;
     transfer: Basic;
+    turbo: Basic;
     successive_halving: Basic, MultiFidelity;
     hyperband: Basic, MultiFidelity;
     bohb: Basic, MultiFidelity;

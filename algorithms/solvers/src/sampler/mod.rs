@@ -14,6 +14,7 @@ mod random;
 mod sobol;
 mod tpe;
 mod transfer;
+mod turbo;
 
 use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 
@@ -29,6 +30,7 @@ pub(crate) use random::RandomSampler;
 pub(crate) use sobol::SobolSampler;
 pub(crate) use tpe::{BOHB_PARAMETERS, PARAMETERS as TPE_PARAMETERS, TpeSampler};
 pub(crate) use transfer::{PARAMETERS as TRANSFER_PARAMETERS, TransferSampler};
+pub(crate) use turbo::TurboSampler;
 
 use crate::history::{History, Known};
 use crate::scheduler::Start;
