@@ -29,8 +29,6 @@ use crate::parameters::Parameters;
 const LONG_HISTORY: usize = 400;
 /// Failed trials that take part, the newest ones.
 const FAILURES_KEPT: usize = 64;
-/// Best results around which candidates are mutated.
-const STARTS: usize = 8;
 
 /// Bayesian optimization in one trust region: TuRBO-1 (Eriksson et al., "Scalable global optimization via local Bayesian
 /// optimization", `NeurIPS` 2019), with constraints as in SCBO (Eriksson and Poloczek, "Scalable constrained Bayesian
@@ -133,8 +131,6 @@ struct Models<'a> {
     constraints: Vec<GpModel>,
     /// Rows that satisfy every constraint, as measured.
     feasible: Rows,
-    /// The region's best rows, best first.
-    starts: Rows,
     /// Rows that the models believe in.
     waiting: Rows,
 }
@@ -179,9 +175,6 @@ impl<'a> Models<'a> {
         }
         let feasible: Vec<usize> =
             (0..entries.len()).filter(|index| entries[*index].violation() <= 0.0).collect();
-        let mut ranked: Vec<Entry<'_>> = region.entries.clone();
-        ranked.sort_by(Entry::compare);
-        ranked.truncate(STARTS);
         Ok(Self {
             centre: &best.trial.encoded,
             length: region.length,
@@ -189,7 +182,6 @@ impl<'a> Models<'a> {
             objective,
             constraints,
             feasible: rows.select(&feasible),
-            starts: rows_of(layout.len(), &ranked)?,
             waiting: Rows::new(layout.len()),
         })
     }
@@ -249,8 +241,10 @@ impl<'a> Models<'a> {
         let inside = RegionSpace::new(space, self.centre, self.length, self.objective.length_scales());
         let size = self.objective.len() as f64 * ((1 + self.constraints.len()) as f64).sqrt();
         let budget = design.budget(size as usize, space.layout().len());
+        // Candidates are mutated from the centre alone, as in the paper.
+        let starts = Rows::from_rows(self.centre.len(), &[self.centre]).map_err(|error| numeric(&error))?;
         let ranked =
-            maximize(acquisition, &inside, &self.starts, &budget, seed.0).map_err(|error| numeric(&error))?;
+            maximize(acquisition, &inside, &starts, &budget, seed.0).map_err(|error| numeric(&error))?;
         let chosen = ranked.into_iter().find(|candidate| !known.contains(&candidate.row));
         Ok(chosen.map(|candidate| Proposal {
             prediction: predict_loss(&self.objective, &candidate.row),
