@@ -49,7 +49,7 @@ impl StudySpec {
         check_name(&self.name, "name")?;
         require(self.description.len() <= DESCRIPTION_BYTES, "description", "it is longer than 10000 bytes")?;
         self.check_budget()?;
-        self.stop.check(self.objectives.len()).map_err(|(name, reason)| field(name, reason))?;
+        self.check_stop()?;
         self.check_running()?;
         require(self.initial_points.len() <= INITIAL_POINTS, "initial_points", "there are more than 10000")?;
         self.check_transfer()?;
@@ -81,6 +81,20 @@ impl StudySpec {
             "it must be finite and positive",
         )?;
         require(budget.resource != Some(0), "budget.resource", "it must be at least 1")
+    }
+
+    fn check_stop(&self) -> Result<(), SpecError> {
+        self.stop.check(self.objectives.len()).map_err(|(name, reason)| field(name, reason))?;
+        // The rule reads the acquisition values of proposals, which these parameters make something else.
+        let parameters = &self.solver.parameters;
+        let plain = parameters.get("acquisition").is_none_or(|value| value == "auto" || value == "log_ei")
+            && parameters.get("cost_aware").is_none_or(|value| value == false)
+            && !parameters.contains_key("beliefs");
+        require(
+            plain || self.stop.expected_improvement.is_none(),
+            "stop.expected_improvement",
+            "it needs a solver without another acquisition, cost_aware and beliefs",
+        )
     }
 
     fn check_transfer(&self) -> Result<(), SpecError> {

@@ -135,7 +135,9 @@ async fn step<S: Store>(app: &App<S>, hub: &Arc<Hub>, memory: &mut Memory) -> Re
     }
     let now = app.wanted(hub, Some(&seen));
     let left = app.budget_left(&seen).await?;
-    if finish_study(app, &seen, &left).await? {
+    let stop = seen.study.spec.stop.reason(&seen.view);
+    let is_stopping = stop.is_some();
+    if finish_study(app, &seen, &left, stop).await? {
         return Ok(Step::Again);
     }
     let queued = seen.count(TrialState::Queued);
@@ -165,7 +167,7 @@ async fn step<S: Store>(app: &App<S>, hub: &Arc<Hub>, memory: &mut Memory) -> Re
         cancelled: seen.count(TrialState::Cancelled),
         starts_left,
     };
-    if memory.fruitless == Some(fingerprint) || left.is_time_or_resource_spent() {
+    if memory.fruitless == Some(fingerprint) || left.is_time_or_resource_spent() || is_stopping {
         return Ok(Step::Idle);
     }
     plan(app, hub, memory, &seen, want, starts_left, replaces, fingerprint).await
@@ -306,10 +308,16 @@ async fn plan<S: Store>(
     Ok(Step::Again)
 }
 
-/// Completes a study whose target is reached, one of whose stop rules holds, or whose time or resource is spent with nothing running. True when the
-/// study changed.
-async fn finish_study<S: Store>(app: &App<S>, seen: &Seen, left: &BudgetLeft) -> Result<bool, AppError> {
-    if let Some(reason) = target_reached(seen).or_else(|| seen.study.spec.stop.reason(&seen.view)) {
+/// Completes a study whose target is reached, or of which nothing runs any more when a stop rule holds, the reason of
+/// which is given, or time or resource is spent. True when the study changed.
+async fn finish_study<S: Store>(
+    app: &App<S>,
+    seen: &Seen,
+    left: &BudgetLeft,
+    stop: Option<String>,
+) -> Result<bool, AppError> {
+    let stop = stop.filter(|_| seen.count(TrialState::Leased) == 0);
+    if let Some(reason) = target_reached(seen).or(stop) {
         end(app, seen, reason).await?;
         return Ok(true);
     }

@@ -178,6 +178,26 @@ async fn a_study_that_no_longer_improves_completes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_study_lets_running_trials_finish() {
+    let store = MemoryStore::new();
+    let app = started(&store).await;
+    let stop = json!({ "no_improvement": { "trials": 1 } });
+    let study = create(&app, spec("running", json!({ "stop": stop }))).await;
+    let first = suggest(&app, study, 1).await.remove(0);
+    let running = suggest(&app, study, 1).await.remove(0);
+    let last = suggest(&app, study, 1).await.remove(0);
+    finish(&app, &first, 1.0).await;
+    finish(&app, &last, 2.0).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(state(&app, study).await.0, StudyState::Active, "one trial still runs");
+    finish(&app, &running, 0.5).await;
+    // It improved on the best, so that the study goes on.
+    let next = suggest(&app, study, 1).await.remove(0);
+    finish(&app, &next, 0.75).await;
+    until(&app, study, StudyState::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_raised_budget_lets_a_completed_study_go_on() {
     let store = MemoryStore::new();
     let app = started(&store).await;
