@@ -392,6 +392,9 @@ pub(crate) struct BenchSolversArgs {
     /// Number of seeds.
     #[arg(long, default_value_t = 5)]
     pub(crate) seeds: u64,
+    /// First seed; the others follow. Settings chosen on some seeds are confirmed on others.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) first_seed: u64,
     /// Virtual workers; the problem's own number when absent.
     #[arg(long)]
     pub(crate) workers: Option<usize>,

@@ -22,7 +22,8 @@ use crate::suites::{Measure, Task, suite};
 /// | `suite` | `smoke` | name of the suite |
 /// | `problems` | all | names of problems to keep |
 /// | `solvers` | none | `name` or `name:parameter=value` |
-/// | `seeds` | 5 | seeds 1 to this |
+/// | `seeds` | 5 | number of seeds |
+/// | `first_seed` | 1 | the first of them; the others follow |
 /// | `workers` | the task's | virtual workers |
 /// | `trials` | the task's | budget of trials, for tasks that count trials |
 /// | `data` | none | folder of tables |
@@ -37,6 +38,8 @@ pub struct Options {
     pub solvers: Vec<String>,
     /// Number of seeds.
     pub seeds: u64,
+    /// The first of them; settings chosen on some seeds are confirmed on others.
+    pub first_seed: u64,
     /// Virtual workers instead of the task's own number.
     pub workers: Option<usize>,
     /// Trials instead of the task's own budget, where it counts trials.
@@ -56,6 +59,7 @@ impl Default for Options {
             problems: Vec::new(),
             solvers: Vec::new(),
             seeds: 5,
+            first_seed: 1,
             workers: None,
             trials: None,
             data: None,
@@ -92,7 +96,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     let mut report = Report {
         suite: options.suite.clone(),
         command: options.command.clone(),
-        seeds: (1..=options.seeds).collect(),
+        seeds: (0..options.seeds).map(|step| options.first_seed.saturating_add(step)).collect(),
         versions: versions(),
         cells: Vec::new(),
         skipped: loaded.skipped,

@@ -43,6 +43,15 @@ fn wrong_names_are_answered_with_the_known_ones() {
 }
 
 #[test]
+fn seeds_start_where_they_are_told_to() {
+    let few = Options { trials: Some(4), problems: vec!["branin2".into()], ..options("smoke", &["random"]) };
+    let all = run(&few).unwrap();
+    let late = run(&Options { seeds: 1, first_seed: 2, ..few }).unwrap();
+    assert_eq!((&all.seeds[..], &late.seeds[..]), (&[1, 2][..], &[2][..]));
+    assert_eq!(late.cells[0].runs[0].course, all.cells[0].runs[1].course);
+}
+
+#[test]
 fn a_run_repeats_itself_and_survives_its_file() {
     let small = Options { trials: Some(8), ..options("smoke", &["random", "sobol"]) };
     let first = run(&small).unwrap();

@@ -26,6 +26,7 @@ pub(crate) fn run(args: BenchSolversArgs, as_json: bool) -> Result<()> {
         problems: args.problem,
         solvers: args.solver,
         seeds: args.seeds,
+        first_seed: args.first_seed,
         workers: args.workers,
         trials: args.trials,
         data: args.data,
