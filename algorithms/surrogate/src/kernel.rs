@@ -9,10 +9,13 @@
 //! definite. An inactive category is one more choice.
 //!
 //! `M` may be the squared exponential `exp(-r^2 / 2)` instead, and numbers that are always active may pass through a
-//! Kumaraswamy distribution function first (see [`crate::input_warp`]).
+//! Kumaraswamy distribution function first (see [`crate::input_warp`]). Where there are numbers and categories, product and
+//! sum may be mixed: `k(a, b) = s (w M(r) exp(-h) + (1 - w) (M(r) + exp(-h)) / 2)` with a weight w in (0, 1) (Ru et al.,
+//! "Bayesian optimisation over multiple continuous and categorical inputs", 2020), so that rows of different categories
+//! still tell about the numbers.
 
 use crate::input_warp::Kumaraswamy;
-use crate::{Dimension, KernelFunction, Layout};
+use crate::{CategoryKernel, Dimension, GpOptions, KernelFunction, Layout};
 use boxwood_numeric::{DMatrix, Rows};
 use std::f64::consts::PI;
 
@@ -39,6 +42,7 @@ pub(crate) struct Kernel {
     /// Columns that may be warped: numbers that are always active.
     warpable: Vec<usize>,
     function: KernelFunction,
+    mixed: bool,
 }
 
 /// Kernel parameters on their natural scale.
@@ -52,6 +56,8 @@ pub(crate) struct KernelParameters {
     pub(crate) arc_angles: Vec<f64>,
     /// Input warps: one per column, or none at all.
     pub(crate) input_warps: Vec<Kumaraswamy>,
+    /// `w`, the weight of the product; one where product and sum are not mixed.
+    pub(crate) product_weight: f64,
 }
 
 impl KernelParameters {
@@ -83,15 +89,12 @@ pub(crate) struct ParameterGradient {
     pub(crate) arc_angles: Vec<f64>,
     /// By the logarithms of both exponents, one pair per column that may be warped; empty without input warps.
     pub(crate) log_warps: Vec<[f64; 2]>,
+    /// By `w`; zero where product and sum are not mixed.
+    pub(crate) product_weight: f64,
 }
 
 impl Kernel {
-    #[cfg(test)]
-    pub(crate) fn new(layout: &Layout) -> Self {
-        Self::with_function(layout, KernelFunction::Matern52)
-    }
-
-    pub(crate) fn with_function(layout: &Layout, function: KernelFunction) -> Self {
+    pub(crate) fn new(layout: &Layout, options: &GpOptions) -> Self {
         let (mut width, mut categories, mut arcs) = (0, 0, 0);
         let parts = layout
             .dimensions
@@ -117,7 +120,8 @@ impl Kernel {
                 layout.dimensions[column].is_numeric() && !layout.dimensions[column].conditional
             })
             .collect();
-        Self { parts, width, categories, arcs, warpable, function }
+        let mixed = options.categories == CategoryKernel::Mixture && width > 0 && categories > 0;
+        Self { parts, width, categories, arcs, warpable, function: options.kernel, mixed }
     }
 
     /// Columns that may be warped.
@@ -125,8 +129,25 @@ impl Kernel {
         &self.warpable
     }
 
+    /// Whether the weight of the product is a parameter.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.mixed
+    }
+
+    /// The correlation of two rows and its derivative by `r^2`.
+    fn profile(&self, squared: f64, hamming: f64, product_weight: f64) -> (f64, f64) {
+        if !self.mixed {
+            return self.product(squared, hamming);
+        }
+        let (number, slope) = self.product(squared, 0.0);
+        let category = (-hamming).exp();
+        let half = 0.5 * (1.0 - product_weight);
+        let value = product_weight * number * category + half * (number + category);
+        (value, slope * (product_weight * category + half))
+    }
+
     /// `M(r) exp(-h)` and its derivative by `r^2`.
-    fn profile(&self, squared: f64, hamming: f64) -> (f64, f64) {
+    fn product(&self, squared: f64, hamming: f64) -> (f64, f64) {
         match self.function {
             KernelFunction::Matern52 => matern(squared, hamming),
             KernelFunction::SquaredExponential => {
@@ -134,6 +155,14 @@ impl Kernel {
                 (value, -0.5 * value)
             }
         }
+    }
+
+    /// Derivatives of the correlation of two rows by `h`, negated, and by the weight of the product.
+    fn mixture_slopes(&self, squared: f64, hamming: f64, product_weight: f64) -> (f64, f64) {
+        let (number, _) = self.product(squared, 0.0);
+        let category = (-hamming).exp();
+        let fall = category * (product_weight * number + 0.5 * (1.0 - product_weight));
+        (fall, number * category - 0.5 * (number + category))
     }
 
     /// Number of arcs, that is of angle parameters.
@@ -229,7 +258,7 @@ impl Kernel {
             for i in j..n {
                 let squared = self.squared_distance(inputs, i, inputs, j);
                 let hamming = self.hamming(inputs, i, inputs, j, &weights);
-                let (value, by_squared) = self.profile(squared, hamming);
+                let (value, by_squared) = self.profile(squared, hamming, parameters.product_weight);
                 covariance[(i, j)] = parameters.signal_variance * value;
                 slope[(i, j)] = parameters.signal_variance * by_squared;
             }
@@ -259,7 +288,9 @@ impl Kernel {
             for i in 0..a.len {
                 let squared = self.squared_distance(a, i, b, j);
                 let hamming = self.hamming(a, i, b, j, &weights);
-                values.push(parameters.signal_variance * self.profile(squared, hamming).0);
+                values.push(
+                    parameters.signal_variance * self.profile(squared, hamming, parameters.product_weight).0,
+                );
             }
         }
         DMatrix::from_vec(a.len, end - start, values)
@@ -277,7 +308,7 @@ impl Kernel {
             .map(|i| {
                 let squared = self.squared_distance(inputs, i, row, 0);
                 let hamming = self.hamming(inputs, i, row, 0, &weights);
-                let (value, slope) = self.profile(squared, hamming);
+                let (value, slope) = self.profile(squared, hamming, parameters.product_weight);
                 (parameters.signal_variance * value, parameters.signal_variance * slope)
             })
             .unzip()
@@ -333,6 +364,8 @@ impl Kernel {
         let mut by_number = vec![0.0; self.width];
         let mut by_category = vec![0.0; self.categories];
         let mut arc_angles = vec![0.0; self.arcs];
+        let mut by_product_weight = 0.0;
+        let category_weights = self.category_weights(parameters);
         let warps = !parameters.input_warps.is_empty();
         // Derivatives by the embedded numbers themselves, needed for input warps only.
         let mut forces = vec![0.0; if warps { n * self.width } else { 0 }];
@@ -352,7 +385,16 @@ impl Kernel {
                     }
                 }
                 if self.categories > 0 {
-                    let weighted = weights[(i, j)] * covariance[(i, j)];
+                    let mut weighted = weights[(i, j)] * covariance[(i, j)];
+                    if self.mixed {
+                        let squared = self.squared_distance(inputs, i, inputs, j);
+                        let hamming = self.hamming(inputs, i, inputs, j, &category_weights);
+                        let (fall, by_weight) =
+                            self.mixture_slopes(squared, hamming, parameters.product_weight);
+                        let scaled = weights[(i, j)] * parameters.signal_variance;
+                        weighted = scaled * fall;
+                        by_product_weight += scaled * by_weight;
+                    }
                     let left = &inputs.codes[i * self.categories..(i + 1) * self.categories];
                     let right = &inputs.codes[j * self.categories..(j + 1) * self.categories];
                     for ((sum, x), y) in by_category.iter_mut().zip(left).zip(right) {
@@ -375,7 +417,7 @@ impl Kernel {
             })
             .collect();
         let log_warps = if warps { self.warp_gradient(rows, &forces, parameters) } else { Vec::new() };
-        ParameterGradient { log_length_scales, arc_angles, log_warps }
+        ParameterGradient { log_length_scales, arc_angles, log_warps, product_weight: by_product_weight }
     }
 
     /// Chains derivatives by embedded numbers, `(n, width)`, to the log exponents of the input warps.

@@ -27,6 +27,7 @@ fn posterior_and_likelihood_match_scikit_learn() {
             length_scales,
             arc_angles: vec![f64::NAN; width],
             input_warps: Vec::new(),
+            product_weight: 1.0,
         };
         let options = GpOptions { mean: MeanFunction::Zero, warp_targets: false, ..GpOptions::default() };
         let model = GaussianProcess::with_hyperparameters(

@@ -78,7 +78,7 @@ impl FailureModel {
         let part_labels: Vec<f64> = kept.iter().map(|&index| labels[index]).collect();
         let plain = GpOptions { warp_targets: false, warp_inputs: false, starts: 1, ..options.clone() };
         let regression = GaussianProcess::fit(layout, &part, &part_labels, &plain, seed)?;
-        let kernel = Kernel::with_function(layout, options.kernel);
+        let kernel = Kernel::new(layout, options);
         let mut parameters = kernel_parameters(&kernel, regression.hyperparameters());
         parameters.signal_variance = 1.0;
         let inputs = kernel.embed(&part, &parameters);

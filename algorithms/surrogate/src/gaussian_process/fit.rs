@@ -100,7 +100,7 @@ impl GaussianProcess {
             }
         }
         let scale = TargetScale::standardize(Warp::Identity, targets);
-        let kernel = Kernel::with_function(layout, options.kernel);
+        let kernel = Kernel::new(layout, options);
         GpModel::condition(kernel, layout, rows, targets, hyperparameters, scale, options)
     }
 }
@@ -129,7 +129,7 @@ fn prepare(
     seed: u64,
 ) -> Result<Prepared, SurrogateError> {
     check_observations(layout, rows, targets)?;
-    let kernel = Kernel::with_function(layout, options.kernel);
+    let kernel = Kernel::new(layout, options);
     let chosen = if options.warp_targets {
         choose_warp(&kernel, rows, targets, options, seed)?
     } else {

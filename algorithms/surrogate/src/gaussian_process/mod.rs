@@ -41,6 +41,17 @@ pub enum KernelFunction {
     SquaredExponential,
 }
 
+/// How numbers and categories meet in the covariance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CategoryKernel {
+    /// Their product: rows of other categories tell less about everything.
+    #[default]
+    Product,
+    /// A mixture of product and sum with a fitted weight (Ru et al., "Bayesian optimisation over multiple continuous and
+    /// categorical inputs", 2020).
+    Mixture,
+}
+
 /// How a Gaussian process is fitted.
 ///
 /// | name | default | meaning |
@@ -53,6 +64,7 @@ pub enum KernelFunction {
 /// | `noise_log_mean`, `noise_log_deviation` | -4, 2 | log-normal prior of the noise variance |
 /// | `signal_log_deviation` | 0.25 | log-normal prior of the signal variance around one |
 /// | `kernel` | `Matern52` | fall of the covariance with distance |
+/// | `categories` | `Product` | how numbers and categories meet |
 /// | `isotropic` | false | numbers share one length scale; with the squared exponential this is `OpenBox`'s `gp_rbf` |
 /// | `warp_inputs` | false | Kumaraswamy warps of numbers that are always active, from 3 d observations on |
 /// | `local_rows` | 768 | rows kept by [`GaussianProcess::fit_local`] |
@@ -85,6 +97,8 @@ pub struct GpOptions {
     pub signal_log_deviation: f64,
     /// Fall of the covariance with distance.
     pub kernel: KernelFunction,
+    /// How numbers and categories meet.
+    pub categories: CategoryKernel,
     /// Whether numbers share one length scale.
     pub isotropic: bool,
     /// Whether numbers are warped before they are compared.
@@ -105,6 +119,7 @@ impl Default for GpOptions {
             noise_log_deviation: 2.0,
             signal_log_deviation: 0.25,
             kernel: KernelFunction::Matern52,
+            categories: CategoryKernel::Product,
             isotropic: false,
             warp_inputs: false,
             local_rows: 768,
@@ -126,4 +141,6 @@ pub struct Hyperparameters {
     pub arc_angles: Vec<f64>,
     /// Input warps, one per column (identity where a column has none); empty when inputs are not warped.
     pub input_warps: Vec<Kumaraswamy>,
+    /// Weight of the product of numbers and categories beside their sum, in (0, 1]; one without a mixture.
+    pub product_weight: f64,
 }

@@ -20,14 +20,15 @@ const WARP_FROM_PER_DIMENSION: usize = 3;
 const NOISE_FLOOR: f64 = 1e-9;
 
 /// The negative log posterior per observation, as a function of
-/// `theta = (ln noise, ln signal, ln length per column, logit angle per arc, ln a and ln b per warped column)`. With
+/// `theta = (ln noise, ln signal, ln length per column, logit angle per arc, ln a and ln b per warped column,
+/// logit w of a mixture)`. With
 /// one length for all numbers the first of the lengths is theirs, and those of the categories follow.
 ///
 /// Priors are densities of the natural parameters, as in the papers: `LogNormal(m, s)` contributes
 /// `-(theta - m)^2 / (2 s^2) - theta`, so its mode is `exp(m - s^2)`. Length scales of numbers and arcs:
 /// `LogNormal(sqrt 2 + ln(d) / 2, sqrt 3)`, Hvarfner et al., "Vanilla Bayesian optimization performs great in high
 /// dimensions" (2024). Categories: `ln l ~ Normal(1/2 + ln c, 2)` for c categorical columns, so that two rows which
-/// differ in all of them correlate alike for every c. Angles: `logit rho ~ Normal(0, 1)`. Exponents of input warps:
+/// differ in all of them correlate alike for every c. Angles and the weight of the product: `logit ~ Normal(0, 1)`. Exponents of input warps:
 /// `ln a, ln b ~ Normal(0, 1/2)`, whose mode is the identity (Snoek et al., "Input warping for Bayesian optimization of
 /// non-stationary functions", 2014).
 pub(crate) struct Objective<'a> {
@@ -87,6 +88,7 @@ impl<'a> Objective<'a> {
         }
         priors.extend(std::iter::repeat_n((0.0, 1.0, false), self.kernel.arcs()));
         priors.extend(std::iter::repeat_n((0.0, WARP_LOG_DEVIATION, false), 2 * self.warped.len()));
+        priors.extend(self.kernel.is_mixed().then_some((0.0, 1.0, false)));
         priors
     }
 
@@ -134,6 +136,11 @@ impl<'a> Objective<'a> {
             length_scales: self.length_of.iter().map(|&length| theta[2 + length].exp()).collect(),
             arc_angles,
             input_warps,
+            product_weight: if self.kernel.is_mixed() {
+                theta.last().map_or(1.0, |w| logistic(*w))
+            } else {
+                1.0
+            },
         }
     }
 
@@ -185,6 +192,10 @@ impl<'a> Objective<'a> {
         gradient
             .extend(by_kernel.arc_angles.iter().zip(&parameters.arc_angles).map(|(g, a)| g * a * (1.0 - a)));
         gradient.extend(by_kernel.log_warps.iter().flatten());
+        if self.kernel.is_mixed() {
+            let weight = parameters.product_weight;
+            gradient.push(by_kernel.product_weight * weight * (1.0 - weight));
+        }
         for ((part, &(mean, deviation, natural)), &parameter) in
             gradient.iter_mut().zip(&self.priors()).zip(theta)
         {
@@ -210,6 +221,7 @@ pub(crate) fn kernel_parameters(kernel: &Kernel, hyperparameters: &Hyperparamete
             .map(|column| hyperparameters.arc_angles[column])
             .collect(),
         input_warps: hyperparameters.input_warps.clone(),
+        product_weight: hyperparameters.product_weight,
     }
 }
 

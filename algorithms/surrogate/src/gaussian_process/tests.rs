@@ -47,10 +47,11 @@ fn hyperparameter_gradient_agrees_with_finite_differences() {
         (GpOptions { mean: MeanFunction::Constant, ..plain() }, 2 + 5 + 1),
         (GpOptions { warp_inputs: true, ..plain() }, 2 + 5 + 1 + 2),
         (GpOptions { isotropic: true, ..plain() }, 2 + 3 + 1),
+        (GpOptions { categories: CategoryKernel::Mixture, ..plain() }, 2 + 5 + 1 + 1),
         (GpOptions { isotropic: true, kernel: spherical, warp_inputs: true, ..plain() }, 2 + 3 + 1 + 2),
     ];
     for (options, count) in variants {
-        let kernel = Kernel::with_function(&layout, options.kernel);
+        let kernel = Kernel::new(&layout, &options);
         let objective = Objective::new(&kernel, &rows, &losses, &options);
         // Smooth kernels are ill conditioned, which costs the difference quotient digits.
         let tolerance = if options.kernel == spherical { 1e-4 } else { 1e-6 };
@@ -127,8 +128,9 @@ fn arc_kernel_is_positive_definite_and_equates_inactive_columns() {
         length_scales: vec![0.7, 1.3],
         arc_angles: vec![0.4, 0.9],
         input_warps: Vec::new(),
+        product_weight: 1.0,
     };
-    let kernel = Kernel::new(&layout);
+    let kernel = Kernel::new(&layout, &plain());
     let inputs = kernel.embed(&rows, &parameters);
     let covariance = kernel.covariance(&inputs, &parameters);
     let lowest = covariance.clone().symmetric_eigenvalues().min();
@@ -147,7 +149,7 @@ fn leave_one_out_agrees_with_leaving_out() {
     let left_out = model.leave_one_out();
     let kept: Vec<usize> = (0..12).filter(|&index| index != 4).collect();
     let without = GpModel::condition(
-        Kernel::new(&layout),
+        Kernel::new(&layout, &plain()),
         &layout,
         &rows.select(&kept),
         &kept.iter().map(|&index| losses[index]).collect::<Vec<_>>(),
@@ -170,7 +172,7 @@ fn growing_a_model_equals_conditioning_it_anew() {
         GaussianProcess::fit(&layout, &rows.slice(0, 25), &losses[..25], &GpOptions::default(), 1).unwrap();
     let grown = base.extend(&rows.slice(25, 30), &losses).unwrap();
     let anew = GpModel::condition(
-        Kernel::new(&layout),
+        Kernel::new(&layout, &plain()),
         &layout,
         &rows,
         &losses,
