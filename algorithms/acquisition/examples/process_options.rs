@@ -8,7 +8,7 @@ use boxwood_acquisition::{
     LogNoisyExpectedHypervolumeImprovement, contenders, maximize, noisy_incumbent,
 };
 use boxwood_numeric::{Rows, inferred_reference, mix_seed, nondominated, sobol_rows};
-use boxwood_surrogate::{GaussianProcess, GpModel, GpOptions, KernelFunction, Layout, Posterior};
+use boxwood_surrogate::{GaussianProcess, GpModel, GpOptions, InputWarps, KernelFunction, Layout, Posterior};
 use rand::{Rng, RngExt};
 use std::error::Error;
 use std::io::Write;
@@ -77,10 +77,10 @@ fn optimize(function: Function, width: usize, choice: Choice, seed: u64) -> Resu
     let space = Cube { layout: Layout::numeric(width) };
     let mut rows = sobol_rows(6, width, seed)?;
     let mut losses: Vec<f64> = rows.iter().map(function).collect();
-    let plain = GpOptions::default();
+    let plain = GpOptions { warp_inputs: InputWarps::Off, ..GpOptions::default() };
     let options = match choice {
         Choice::Default | Choice::ModeAverage => plain,
-        Choice::InputWarps => GpOptions { warp_inputs: true, ..plain },
+        Choice::InputWarps => GpOptions { warp_inputs: InputWarps::On, ..plain },
         Choice::IsotropicSquaredExponential => {
             GpOptions { isotropic: true, kernel: KernelFunction::SquaredExponential, ..plain }
         }

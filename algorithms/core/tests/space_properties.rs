@@ -108,10 +108,11 @@ proptest! {
         let spec = Generator::new(seed, ALL).space();
         let space = spec.check().unwrap();
         let mut rng = Seed(seed).rng();
-        let rows = space.sobol(seed, 3, 8).into_iter().chain(space.sample(&mut rng));
+        let sequences = space.sobol(seed, 3, 8).into_iter().chain(space.halton(seed, 3, 8));
+        let rows = sequences.chain(space.sample(&mut rng));
         let rows: Vec<_> = rows.chain(space.latin_hypercube(4, &mut rng).into_iter().flatten()).collect();
         if !space.has_rules() {
-            prop_assert_eq!(rows.len(), 13);
+            prop_assert_eq!(rows.len(), 21);
         }
         for row in rows {
             check_row(&space, &spec, &row);
@@ -134,6 +135,9 @@ proptest! {
         let whole: Vec<_> = space.sobol(seed, 0, 8).iter().map(|row| bits(row)).collect();
         let parts = space.sobol(seed, 0, 5).into_iter().chain(space.sobol(seed, 5, 3));
         prop_assert_eq!(whole, parts.map(|row| bits(&row)).collect::<Vec<_>>());
+        let parts = space.halton(seed, 0, 5).into_iter().chain(space.halton(seed, 5, 3)).collect::<Vec<_>>();
+        let whole: Vec<_> = space.halton(seed, 0, 8).iter().map(|row| bits(row)).collect();
+        prop_assert_eq!(whole, parts.iter().map(|row| bits(row)).collect::<Vec<_>>());
     }
 
     #[test]

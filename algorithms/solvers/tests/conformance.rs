@@ -76,6 +76,29 @@ fn samplers_go_with_any_scheduler() {
     }
 }
 
+/// Designs and processes that are not the default: every one keeps the contract.
+#[test]
+fn designs_and_processes_keep_the_contract() {
+    let choices = [
+        ("bo", "initial_design", "halton"),
+        ("bo", "initial_design", "latin_hypercube"),
+        ("tpe", "initial_design", "maximin"),
+        ("turbo", "initial_design", "random"),
+        ("bo", "category_kernel", "mixture"),
+        ("bo", "kernel", "squared_exponential"),
+        ("bo", "warp_inputs", "on"),
+    ];
+    for (solver, parameter, value) in choices {
+        let make = move |problem: &Problem| {
+            let mut spec = SolverSpec::named(solver);
+            spec.parameters.insert(parameter.into(), value.into());
+            spec.parameters.insert("candidates".into(), 60.into());
+            boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
+        };
+        solver_conformance(&make, &[Tier::Basic]);
+    }
+}
+
 #[test]
 fn the_ensembles_of_mfes_keep_the_contract_with_either_weights() {
     for (combination, weights) in

@@ -63,5 +63,7 @@ fn the_page_of_solvers_is_what_the_registry_says() {
         std::fs::write(&path, document()).unwrap();
     }
     let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(stored, document(), "docs/solvers.md is not current");
+    let current = document();
+    let differing = stored.lines().zip(current.lines()).find(|(old, new)| old != new);
+    assert!(stored == current, "docs/solvers.md is not current, first at {differing:?}");
 }

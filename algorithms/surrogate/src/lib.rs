@@ -31,7 +31,8 @@ pub use failure_forest::FailureForest;
 pub use forest::{Forest, ForestCache, ForestOptions};
 pub use gaussian_process::{
     CategoryKernel, DrawsGradient, DrawsPrediction, FailureModel, GaussianProcess, GpAverage, GpCache,
-    GpDraws, GpModel, GpOptions, Hyperparameters, KernelFunction, MeanFunction, local_rows, refit_length,
+    GpDraws, GpModel, GpOptions, Hyperparameters, InputWarps, KernelFunction, MeanFunction, local_rows,
+    refit_length,
 };
 pub use input_warp::Kumaraswamy;
 pub use layout::{Dimension, Kind, Layout};

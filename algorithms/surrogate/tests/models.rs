@@ -5,7 +5,7 @@
 use boxwood_numeric::{Rows, sobol_rows};
 use boxwood_surrogate::{
     CostModel, Dimension, FailureForest, FailureModel, ForestOptions, GaussianProcess, GpCache, GpOptions,
-    JointPosterior, Layout, Posterior, local_rows,
+    InputWarps, JointPosterior, Layout, Posterior, local_rows,
 };
 
 fn plain() -> GpOptions {
@@ -180,7 +180,7 @@ fn input_warps_find_where_a_function_bends() {
         let options = GpOptions { warp_inputs, ..plain() };
         GaussianProcess::fit(&Layout::numeric(1), &rows, &losses, &options, 1).unwrap()
     };
-    let (without, with) = (fit(false), fit(true));
+    let (without, with) = (fit(InputWarps::Off), fit(InputWarps::On));
     assert!(with.log_marginal_likelihood() > without.log_marginal_likelihood() + 1.0);
     let warp = with.hyperparameters().input_warps[0];
     assert!(warp.apply(0.1) > 0.15, "stretched near zero: {warp:?}");

@@ -268,7 +268,7 @@ impl Sampler for EvolutionSampler {
         let problem = request.view.problem();
         let members = request.history.levels.last().map(Member::all).unwrap_or_default();
         let breeder = self.breeder(problem, &members)?;
-        let design = Design { initial_trials: self.population(problem), candidates: 0, random_fraction: 0.0 };
+        let design = Design::of_trials(self.population(problem));
         let next = request.view.trials().last().map_or(1, |trial| trial.number.0 as usize + 1);
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
             let Some(breeder) = &breeder else { return Ok(None) };

@@ -94,7 +94,7 @@ impl Sampler for MfesSampler {
         }
         let space = Candidates::new(problem.space());
         let width = space.layout().len();
-        let wanted = self.design.initial(problem).div_ceil(2).max(MEMBER_FROM);
+        let wanted = self.design.size(problem).div_ceil(2).max(MEMBER_FROM);
         let ready = request.history.levels.iter().any(|level| level.entries.len() >= wanted);
         let mut levels: Option<Levels> = None;
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {

@@ -1,6 +1,7 @@
 //! Samplers choose points; they know nothing of brackets and promotions.
 
 mod cma;
+mod design;
 mod evolution;
 mod forest;
 mod gp;

@@ -9,7 +9,7 @@ use boxwood_numeric::Rows;
 use boxwood_surrogate::{Dimension, Kind, Layout, Posterior};
 use rand::{Rng, RngExt, SeedableRng};
 
-use super::sobol::sobol_rows;
+use super::design::{INITIAL_DESIGN, InitialDesign};
 use super::{Proposal, Proposals, Request};
 use crate::fill::random_rows;
 use crate::history::{Entry, Known, Level};
@@ -20,14 +20,18 @@ const NEIGHBOUR_DRAWS: usize = 4;
 /// Best observed rows around which candidates are mutated.
 const STARTS: usize = 16;
 
+/// When the model takes over.
+pub(super) const INITIAL_TRIALS: ParameterInfo = ParameterInfo {
+    name: "initial_trials",
+    kind: ParameterKind::Integer { default: 0, low: 0, high: 100_000 },
+    meaning: "Trials before the model is used: initial points, the default point, then those of the initial design. 0 \
+              is d + 1, between 4 and 10 and at most a third of the budget.",
+};
+
 /// Parameters of every model-based sampler but the random share.
 pub(crate) const DESIGN_PARAMETERS: &[ParameterInfo] = &[
-    ParameterInfo {
-        name: "initial_trials",
-        kind: ParameterKind::Integer { default: 0, low: 0, high: 100_000 },
-        meaning: "Trials before the model is used: initial points, the default point, then Sobol points. 0 is d + 1, \
-                  between 4 and 10 and at most a third of the budget.",
-    },
+    INITIAL_TRIALS,
+    INITIAL_DESIGN,
     ParameterInfo {
         name: "candidates",
         kind: ParameterKind::Integer { default: 0, low: 0, high: 1_000_000 },
@@ -40,6 +44,7 @@ pub(crate) const DESIGN_PARAMETERS: &[ParameterInfo] = &[
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Design {
     pub(crate) initial_trials: usize,
+    pub(crate) initial: InitialDesign,
     pub(crate) candidates: usize,
     pub(crate) random_fraction: f64,
 }
@@ -48,13 +53,19 @@ impl Design {
     pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, boxwood_core::Unsupported> {
         Ok(Self {
             initial_trials: parameters.integer("initial_trials")? as usize,
+            initial: InitialDesign::read(parameters)?,
             candidates: parameters.integer("candidates")? as usize,
             random_fraction: parameters.number("random_fraction")?,
         })
     }
 
+    /// Sobol points for this many trials, without random points later.
+    pub(crate) fn of_trials(initial_trials: usize) -> Self {
+        Self { initial_trials, initial: InitialDesign::Sobol, candidates: 0, random_fraction: 0.0 }
+    }
+
     /// Number of trials before the model is used.
-    pub(crate) fn initial(&self, problem: &Problem) -> usize {
+    pub(crate) fn size(&self, problem: &Problem) -> usize {
         if self.initial_trials > 0 {
             return self.initial_trials;
         }
@@ -244,7 +255,7 @@ pub(crate) type Pick<'a> = dyn FnMut(&[Vec<f64>], Seed, &Known) -> Result<Option
 
 /// Mixes the initial design, random points and the model's points as the design says.
 ///
-/// `pick` is only called when `ready`; before, Sobol points are used. Where it finds nothing new, a random point is.
+/// `pick` is only called when `ready`; before, points of the initial design are used. Where it finds nothing new, a random point is.
 pub(crate) fn mix(
     request: &Request<'_>,
     known: &mut Known,
@@ -254,7 +265,7 @@ pub(crate) fn mix(
 ) -> Result<Proposals, SolverError> {
     let problem = request.view.problem();
     let space = problem.space();
-    let initial = design.initial(problem) as u64;
+    let initial = design.size(problem) as u64;
     let mut chosen: Vec<Vec<f64>> = request.placed.to_vec();
     let mut proposals = Proposals::default();
     for (index, _) in request.starts.iter().enumerate() {
@@ -264,8 +275,8 @@ pub(crate) fn mix(
         let exploring = seed.derive("share", 0).rng().random::<f64>() < design.random_fraction;
         let mut proposal = None;
         if designed || !ready || space.dimensions().is_empty() {
-            let row = sobol_rows(request, chosen.len(), 1, known).pop();
-            proposal = row.map(|row| Proposal::plain(row, "sobol"));
+            let row = design.initial.row(request, initial as usize, &chosen, known);
+            proposal = row.map(|(row, name)| Proposal::plain(row, name));
         } else if !exploring {
             proposal = pick(&chosen, seed.derive("acquisition", 0), known)?;
             if let Some(proposal) = &proposal {

@@ -5,18 +5,19 @@ use boxwood_core::{Problem, Seed, SolverError, Unsupported};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{ParzenModel, ParzenOptions};
 
+use super::design::INITIAL_DESIGN;
 use super::gp::one_objective;
-use super::model::{Candidates, Design, Training, mix, numeric};
+use super::model::{Candidates, Design, INITIAL_TRIALS, Training, mix, numeric};
 use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::Known;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
 /// Parameters of the estimator. Few random points keep it from settling; measured on the suite `single`.
 pub(crate) const PARAMETERS: &[ParameterInfo] =
-    &[random_fraction(0.05), INITIAL_TRIALS, CANDIDATES, MULTIVARIATE];
+    &[random_fraction(0.05), INITIAL_TRIALS, INITIAL_DESIGN, CANDIDATES, MULTIVARIATE];
 /// The same with the random share of BOHB (solvers.md 2.2.4).
 pub(crate) const BOHB_PARAMETERS: &[ParameterInfo] =
-    &[random_fraction(1.0 / 3.0), INITIAL_TRIALS, CANDIDATES, MULTIVARIATE];
+    &[random_fraction(1.0 / 3.0), INITIAL_TRIALS, INITIAL_DESIGN, CANDIDATES, MULTIVARIATE];
 
 const fn random_fraction(default: f64) -> ParameterInfo {
     ParameterInfo {
@@ -25,13 +26,6 @@ const fn random_fraction(default: f64) -> ParameterInfo {
         meaning: "Share of points drawn at random once the model is used.",
     }
 }
-
-const INITIAL_TRIALS: ParameterInfo = ParameterInfo {
-    name: "initial_trials",
-    kind: ParameterKind::Integer { default: 0, low: 0, high: 100_000 },
-    meaning: "Trials before the model is used: initial points, the default point, then Sobol points. 0 is d + 1, \
-              between 4 and 10 and at most a third of the budget.",
-};
 
 const CANDIDATES: ParameterInfo = ParameterInfo {
     name: "candidates",

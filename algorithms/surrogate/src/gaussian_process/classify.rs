@@ -2,7 +2,7 @@
 
 use super::model::{BLOCK, dot};
 use super::objective::kernel_parameters;
-use super::{GaussianProcess, GpOptions};
+use super::{GaussianProcess, GpOptions, InputWarps};
 use crate::kernel::{Embedded, Kernel, KernelParameters};
 use crate::{Layout, MeanVariance, PointGradient, Posterior, SurrogateError};
 use boxwood_numeric::{
@@ -76,7 +76,8 @@ impl FailureModel {
         let kept = balanced_rows(failed, MOST_ROWS, seed);
         let part = rows.select(&kept);
         let part_labels: Vec<f64> = kept.iter().map(|&index| labels[index]).collect();
-        let plain = GpOptions { warp_targets: false, warp_inputs: false, starts: 1, ..options.clone() };
+        let plain =
+            GpOptions { warp_targets: false, warp_inputs: InputWarps::Off, starts: 1, ..options.clone() };
         let regression = GaussianProcess::fit(layout, &part, &part_labels, &plain, seed)?;
         let kernel = Kernel::new(layout, options);
         let mut parameters = kernel_parameters(&kernel, regression.hyperparameters());

@@ -3,7 +3,7 @@
 use super::GpAverage;
 use super::model::GpModel;
 use super::objective::Objective;
-use super::{GpOptions, Hyperparameters};
+use super::{GpOptions, Hyperparameters, InputWarps};
 use crate::kernel::Kernel;
 use crate::layout::check_observations;
 use crate::warp::{self, TargetScale, Warp};
@@ -18,6 +18,8 @@ const WARP_FROM: usize = 6;
 const SAME_MODE: f64 = 0.5;
 /// Modes with a smaller posterior relative to the best one are left out of an average.
 const SMALLEST_MODE_WEIGHT: f64 = 1e-3;
+/// By how much the log posterior density must be higher with input warps.
+const INPUT_WARP_MARGIN: f64 = 2.0;
 /// By how much another warp must beat the identity, in nats over all compared rows.
 const WARP_MARGIN: f64 = 1.0;
 
@@ -110,6 +112,8 @@ struct Mode {
     hyperparameters: Hyperparameters,
     /// Log posterior density up to a constant, over all rows of the fit.
     log_density: f64,
+    /// Where the fit ended.
+    theta: Vec<f64>,
 }
 
 /// What a fit knows before it factorizes all rows.
@@ -147,7 +151,7 @@ fn prepare(
     Ok(Prepared { kernel, scale, modes })
 }
 
-/// Modes of the posterior over a fixed set of starts, best first.
+/// Modes of the posterior over a fixed set of starts, best first; all of them with input warps or all without.
 fn maximum_a_posteriori(
     kernel: &Kernel,
     rows: &Rows,
@@ -156,35 +160,49 @@ fn maximum_a_posteriori(
     starts: usize,
     seed: u64,
 ) -> Result<Vec<Mode>, SurrogateError> {
-    let objective = Objective::new(kernel, rows, values, options);
+    let plain = Objective::new(kernel, rows, values, options);
+    let warped = plain.warped().filter(|_| options.warp_inputs != InputWarps::Off);
+    if let Some(warped) = warped.as_ref().filter(|_| options.warp_inputs == InputWarps::On) {
+        return Ok(modes(warped, &warped.starts(starts.max(1), seed)?, options));
+    }
+    let found = modes(&plain, &plain.starts(starts.max(1), seed)?, options);
+    if let Some((warped, best)) = warped.as_ref().zip(found.first()) {
+        let with = modes(warped, &[warped.with_identity(&best.theta)], options);
+        if with.first().is_some_and(|mode| mode.log_density > best.log_density + INPUT_WARP_MARGIN) {
+            return Ok(with);
+        }
+    }
+    Ok(found)
+}
+
+/// Distinct ends of the fit from these starts, best first.
+fn modes(objective: &Objective<'_>, starts: &[Vec<f64>], options: &GpOptions) -> Vec<Mode> {
+    let count = objective.observations() as f64;
     let limits = MinimizeOptions {
         iterations: options.iterations,
         evaluations: 2 * options.iterations as usize + 10,
         gradient_tolerance: 1e-3,
         // A hundredth of a nat over all observations.
-        value_tolerance: 0.01 / rows.len() as f64,
+        value_tolerance: 0.01 / count,
         first_step: 1.0,
         memory: 10,
     };
     let mut found: Vec<(f64, Vec<f64>)> = Vec::new();
-    for start in &objective.starts(starts.max(1), seed)? {
+    for start in starts {
         let minimum = minimize(|theta| objective.evaluate(theta), start, None, &limits);
         // An earlier start that is as good stays in front.
         let place = found.partition_point(|(value, _)| *value <= minimum.value + 1e-9);
         found.insert(place, (minimum.value, minimum.point));
     }
-    let mut modes: Vec<(f64, Vec<f64>)> = Vec::new();
+    let mut modes: Vec<Mode> = Vec::new();
     for (value, theta) in found {
-        let far = |other: &Vec<f64>| other.iter().zip(&theta).any(|(a, b)| (a - b).abs() > SAME_MODE);
-        if modes.iter().all(|(_, other)| far(other)) {
-            modes.push((value, theta));
+        let far = |other: &Mode| other.theta.iter().zip(&theta).any(|(a, b)| (a - b).abs() > SAME_MODE);
+        if modes.iter().all(far) {
+            let hyperparameters = objective.unpack(&theta);
+            modes.push(Mode { hyperparameters, log_density: -count * value, theta });
         }
     }
-    let count = rows.len() as f64;
-    Ok(modes
-        .into_iter()
-        .map(|(value, theta)| Mode { hyperparameters: objective.unpack(&theta), log_density: -count * value })
-        .collect())
+    modes
 }
 
 /// The warp whose leave-one-out predictions describe the better half of the losses best.
@@ -209,7 +227,8 @@ fn choose_warp(
     let indices = even_ranks(targets, WARP_ROWS);
     let part_rows = rows.select(&indices);
     let part: Vec<f64> = indices.iter().map(|&index| targets[index]).collect();
-    let short = GpOptions { iterations: options.iterations.min(15), warp_inputs: false, ..options.clone() };
+    let short =
+        GpOptions { iterations: options.iterations.min(15), warp_inputs: InputWarps::Off, ..options.clone() };
     let mut best: Option<(f64, Warp)> = None;
     for candidate in warp::candidates(targets) {
         let scale = TargetScale::standardize(candidate.clone(), &part);

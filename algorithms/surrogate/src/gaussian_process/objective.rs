@@ -61,9 +61,26 @@ impl<'a> Objective<'a> {
         } else {
             ((0..columns).collect(), columns)
         };
-        let enough = rows.len() >= WARP_FROM_PER_DIMENSION * columns;
-        let warped = if options.warp_inputs && enough { kernel.warpable() } else { &[] };
-        Self { kernel, rows, targets, options, length_of, lengths, warped }
+        Self { kernel, rows, targets, options, length_of, lengths, warped: &[] }
+    }
+
+    /// The same with input warps, where there are enough observations and numbers for them.
+    pub(crate) fn warped(&self) -> Option<Self> {
+        let enough = self.rows.len() >= WARP_FROM_PER_DIMENSION * self.columns();
+        let warped = self.kernel.warpable();
+        let length_of = self.length_of.clone();
+        (enough && !warped.is_empty()).then_some(Self { length_of, warped, ..*self })
+    }
+
+    /// A point of the parameters without warps as one with identity warps.
+    pub(crate) fn with_identity(&self, theta: &[f64]) -> Vec<f64> {
+        let at = 2 + self.lengths + self.kernel.arcs();
+        let identity = vec![0.0; 2 * self.warped.len()];
+        [&theta[..at], &identity, &theta[at..]].concat()
+    }
+
+    pub(crate) fn observations(&self) -> usize {
+        self.rows.len()
     }
 
     fn columns(&self) -> usize {

@@ -116,7 +116,8 @@ fn fingerprint(layout: &Layout, rows: &Rows, targets: &[f64], options: &GpOption
         options.signal_log_deviation.to_bits(),
         options.kernel as u64,
         u64::from(options.isotropic),
-        u64::from(options.warp_inputs),
+        options.warp_inputs as u64,
+        options.categories as u64,
     ];
     for dimension in &layout.dimensions {
         key.push(match dimension.kind {

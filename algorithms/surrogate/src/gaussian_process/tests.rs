@@ -45,14 +45,20 @@ fn hyperparameter_gradient_agrees_with_finite_differences() {
     let variants = [
         (GpOptions { mean: MeanFunction::Zero, ..plain() }, 2 + 5 + 1),
         (GpOptions { mean: MeanFunction::Constant, ..plain() }, 2 + 5 + 1),
-        (GpOptions { warp_inputs: true, ..plain() }, 2 + 5 + 1 + 2),
+        (GpOptions { warp_inputs: InputWarps::On, ..plain() }, 2 + 5 + 1 + 2),
         (GpOptions { isotropic: true, ..plain() }, 2 + 3 + 1),
         (GpOptions { categories: CategoryKernel::Mixture, ..plain() }, 2 + 5 + 1 + 1),
-        (GpOptions { isotropic: true, kernel: spherical, warp_inputs: true, ..plain() }, 2 + 3 + 1 + 2),
+        (
+            GpOptions { isotropic: true, kernel: spherical, warp_inputs: InputWarps::On, ..plain() },
+            2 + 3 + 1 + 2,
+        ),
     ];
     for (options, count) in variants {
         let kernel = Kernel::new(&layout, &options);
-        let objective = Objective::new(&kernel, &rows, &losses, &options);
+        let mut objective = Objective::new(&kernel, &rows, &losses, &options);
+        if options.warp_inputs == InputWarps::On {
+            objective = objective.warped().unwrap();
+        }
         // Smooth kernels are ill conditioned, which costs the difference quotient digits.
         let tolerance = if options.kernel == spherical { 1e-4 } else { 1e-6 };
         for theta in objective.starts(3, 5).unwrap() {
@@ -79,10 +85,13 @@ fn hyperparameter_gradient_agrees_with_finite_differences() {
 #[test]
 fn input_gradient_agrees_with_finite_differences_also_on_arcs() {
     let (rows, losses) = data(24);
-    let warped = GpOptions { warp_inputs: true, ..GpOptions::default() };
-    for options in [GpOptions::default(), warped] {
+    let warped = GpOptions { warp_inputs: InputWarps::On, ..GpOptions::default() };
+    for options in [GpOptions { warp_inputs: InputWarps::Off, ..warped.clone() }, warped] {
         let model = GaussianProcess::fit(&mixed(), &rows, &losses, &options, 1).unwrap();
-        assert_eq!(model.hyperparameters().input_warps.len(), if options.warp_inputs { 5 } else { 0 });
+        assert_eq!(
+            model.hyperparameters().input_warps.len(),
+            if options.warp_inputs == InputWarps::On { 5 } else { 0 }
+        );
         check_input_gradient(&model);
     }
 }
@@ -343,7 +352,7 @@ fn documented_defaults_are_the_defaults() {
     assert_eq!(options.mean, MeanFunction::Constant);
     assert_eq!((options.starts, options.iterations, options.fit_rows), (3, 40, 300));
     assert_eq!((options.kernel, options.local_rows), (KernelFunction::Matern52, 768));
-    assert!(!options.isotropic && !options.warp_inputs);
+    assert!(!options.isotropic && options.warp_inputs == InputWarps::Auto);
     let priors = (options.noise_log_mean, options.noise_log_deviation, options.signal_log_deviation);
     assert_eq!(priors, (-4.0, 2.0, 0.25));
 }

@@ -218,7 +218,7 @@ impl Sampler for CmaSampler {
         let problem = request.view.problem();
         let search = Search::replay(problem, request.view, request.history, self)?;
         let next = request.view.trials().last().map_or(1, |trial| trial.number.0 + 1);
-        let design = Design { initial_trials: 1, candidates: 0, random_fraction: 0.0 };
+        let design = Design::of_trials(1);
         let mut pick = |chosen: &[Vec<f64>], _: Seed, known: &Known| {
             let number = next + chosen.len() as u32;
             let space = problem.space();

@@ -72,7 +72,8 @@ impl Fitting<'_> {
             targets.resize(rows.len(), bad);
         }
         let base = observations.base.unwrap_or(rows.len());
-        let options = GpOptions { warp_targets: target != Target::OneOfSeveral, ..GpOptions::default() };
+        let options =
+            GpOptions { warp_targets: target != Target::OneOfSeveral, ..self.settings.process.clone() };
         let (part, values) = (rows.slice(0, base), &targets[..base]);
         let seed = self.seed(purpose);
         let model =
@@ -92,7 +93,7 @@ impl Fitting<'_> {
         rows.push_rows(&observations.failed.select(&observations.broken))?;
         let failed: Vec<bool> = (0..rows.len()).map(|index| index >= observations.len()).collect();
         let seed = self.seed("failure");
-        FailureModel::fit(self.layout, &rows, &failed, &GpOptions::default(), seed).map(Some)
+        FailureModel::fit(self.layout, &rows, &failed, &self.settings.process, seed).map(Some)
     }
 
     fn cost(&self, observations: &Observations) -> Result<Option<CostModel>, SurrogateError> {
@@ -103,7 +104,7 @@ impl Fitting<'_> {
         }
         let seconds: Vec<f64> = timed.iter().filter_map(|index| observations.seconds[*index]).collect();
         let rows = observations.rows.select(&timed);
-        CostModel::fit(self.layout, &rows, &seconds, &GpOptions::default(), self.seed("cost")).map(Some)
+        CostModel::fit(self.layout, &rows, &seconds, &self.settings.process, self.seed("cost")).map(Some)
     }
 }
 

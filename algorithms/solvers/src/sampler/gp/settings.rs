@@ -1,6 +1,7 @@
 //! What a user can choose about Bayesian optimization, and which choices fit a problem.
 
 use boxwood_core::{Loss, Objective, Problem, Unsupported};
+use boxwood_surrogate::{CategoryKernel, GpOptions, InputWarps, KernelFunction};
 use serde_json::{Map, Value as Json};
 
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
@@ -46,6 +47,22 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
         meaning: "What pending points are taken to return: the model's mean (believer), the median loss, or nothing with a \
                   penalty around them (local_penalization); ucb_pe explores by deviation (Vizier's, one objective \
                   without constraints). auto is local_penalization for log_ei, pi and mes, else believer.",
+    },
+    ParameterInfo {
+        name: "kernel",
+        kind: ParameterKind::Choice { default: "matern52", choices: &["matern52", "squared_exponential"] },
+        meaning: "How the covariance of numbers falls with their distance: Matern-5/2, or smoother.",
+    },
+    ParameterInfo {
+        name: "category_kernel",
+        kind: ParameterKind::Choice { default: "product", choices: &["product", "mixture"] },
+        meaning: "How numbers and categories meet in the covariance: their product, or a mixture of product and sum.",
+    },
+    ParameterInfo {
+        name: "warp_inputs",
+        kind: ParameterKind::Choice { default: "auto", choices: &["auto", "on", "off"] },
+        meaning: "Whether numbers are bent before they are compared, as when a scale was declared wrongly. auto looks \
+                  whether the results say so; on and auto need three results per dimension.",
     },
     ParameterInfo {
         name: "failures",
@@ -143,6 +160,8 @@ pub(super) struct Settings {
     criterion: Option<Criterion>,
     /// Nothing for `auto`.
     batch: Option<Batch>,
+    /// How processes are fitted.
+    pub(super) process: GpOptions,
     pub(super) failures: Failures,
     pub(super) cost_aware: bool,
     /// Native values.
@@ -156,6 +175,7 @@ impl Default for Settings {
         Self {
             criterion: None,
             batch: None,
+            process: GpOptions::default(),
             failures: Failures::Both,
             cost_aware: false,
             reference_point: None,
@@ -163,6 +183,25 @@ impl Default for Settings {
             belief_strength: None,
         }
     }
+}
+
+fn process(parameters: &Parameters<'_>) -> Result<GpOptions, Unsupported> {
+    Ok(GpOptions {
+        kernel: match parameters.choice("kernel")? {
+            "squared_exponential" => KernelFunction::SquaredExponential,
+            _ => KernelFunction::Matern52,
+        },
+        categories: match parameters.choice("category_kernel")? {
+            "mixture" => CategoryKernel::Mixture,
+            _ => CategoryKernel::Product,
+        },
+        warp_inputs: match parameters.choice("warp_inputs")? {
+            "on" => InputWarps::On,
+            "off" => InputWarps::Off,
+            _ => InputWarps::Auto,
+        },
+        ..GpOptions::default()
+    })
 }
 
 impl Settings {
@@ -184,6 +223,7 @@ impl Settings {
         Ok(Self {
             criterion,
             batch,
+            process: process(parameters)?,
             failures,
             cost_aware: parameters.flag("cost_aware")?,
             reference_point: parameters.document("reference_point").cloned(),

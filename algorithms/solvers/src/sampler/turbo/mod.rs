@@ -17,9 +17,9 @@ use boxwood_surrogate::{GpCache, GpModel, Layout, Posterior, SurrogateError, loc
 
 use self::region::Region;
 use self::space::RegionSpace;
+use super::design::InitialDesign;
 use super::gp::{fit, one_objective};
 use super::model::{Candidates, Design, fence, numeric, predict_loss};
-use super::sobol::sobol_rows;
 use super::{Proposal, Proposals, Request, Sampler};
 use crate::fill::random_rows;
 use crate::history::{Entry, Known, Level};
@@ -47,6 +47,7 @@ impl TurboSampler {
     pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
         let design = Design {
             initial_trials: parameters.integer("initial_trials")? as usize,
+            initial: InitialDesign::read(parameters)?,
             candidates: parameters.integer("candidates")? as usize,
             random_fraction: 0.0,
         };
@@ -67,7 +68,7 @@ impl Sampler for TurboSampler {
         let problem = request.view.problem();
         let space = Candidates::new(problem.space());
         let width = space.layout().len();
-        let design = self.design.initial(problem);
+        let design = self.design.size(problem);
         let rung = request.history.model_rung(2);
         let empty = Level::default();
         let level = rung.map_or(&empty, |rung| &request.history.levels[rung.0 as usize]);
@@ -86,9 +87,10 @@ impl Sampler for TurboSampler {
             let designed = region.entries.len() + failed + waiting.len() < design;
             let mut proposal = None;
             if designed || region.entries.len() < 2 || width == 0 {
-                let placed = request.placed.len() + proposals.list.len();
-                let row = sobol_rows(request, placed, 1, known).pop();
-                proposal = row.map(|row| Proposal::plain(row, "sobol"));
+                let own = proposals.list.iter().map(|proposal: &Proposal| proposal.row.clone());
+                let chosen: Vec<Vec<f64>> = request.placed.iter().cloned().chain(own).collect();
+                let row = self.design.initial.row(request, design, &chosen, known);
+                proposal = row.map(|(row, name)| Proposal::plain(row, name));
             } else {
                 let fitted = match models.take() {
                     Some(fitted) => fitted,
