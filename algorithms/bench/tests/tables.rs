@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use boxwood_bench::tables::{Array, NearestTable, bars, curves, mindware, moot};
+use boxwood_bench::tables::{Array, NearestTable, bars, curves, grids, mindware, moot};
 use boxwood_core::{Point, Resource, Seed, Value};
 use boxwood_testkit::{Outcome, TestProblem};
 use flate2::Compression;
@@ -138,4 +138,40 @@ fn runs_of_recommenders_and_software_are_read() {
     assert_eq!((table.name().as_str(), table.optimum()), ("moot_db", 30.0));
     assert_eq!(measured(score(&table, &[("Cache", Value::Float(1.1)), ("Mode", "a".into())], 1)), 10.0);
     assert!(bars::load(folder.path(), &["absent"]).unwrap_err().to_string().contains("absent.csv.gz"));
+}
+
+#[test]
+fn a_grid_answers_every_combination() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = r#"{"families": {"small": {"main_metric": "acc", "columns": ["acc_rep0", "acc_rep1", "size"],
+        "directions": {"acc": "maximize"}, "space": [{"name": "op", "choices": ["none", "conv"]},
+        {"name": "width", "choices": [8, 16]}], "datasets": {"toy": {"file": "toy.npy.gz"}, "absent": {"file": "no"}}}}}"#;
+    std::fs::write(folder.path().join("spec.json"), spec).unwrap();
+    let rows = [[0.5_f32, 0.7, 1.0], [0.1, f32::NAN, 1.0], [0.9, 0.9, 1.0], [f32::NAN, f32::NAN, 1.0]];
+    let body: Vec<u8> = rows.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
+    packed(&folder.path().join("toy.npy.gz"), &npy("<f4", "4, 3", &body));
+    let tables = grids::tabular(folder.path()).unwrap();
+    let [table] = &tables[..] else { panic!("{tables:?}") };
+    assert_eq!(table.spec().check().unwrap().space().cardinality(), Some(4));
+    let at = |op: &str, width: i64| score(table, &[("op", op.into()), ("width", Value::Integer(width))], 1);
+    assert!((measured(at("none", 8)) - 0.6).abs() < 1e-6, "the mean of both repetitions");
+    assert!((measured(at("none", 16)) - 0.1).abs() < 1e-6, "of those that are there");
+    assert!((measured(at("conv", 8)) - table.optimum()).abs() < 1e-12);
+    assert!(matches!(at("conv", 16), Outcome::Failed(_)));
+}
+
+#[test]
+fn a_kernel_that_was_not_timed_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("k.csv.gz");
+    packed(&path, b"block,tile,pad,time_ms\n16,1,0,3.5\n32,1,0,2.5\n16,2,0,\n");
+    let table = grids::kernel(&path).unwrap();
+    assert_eq!(table.spec().space.parameters.len(), 2, "a column of one value is no parameter");
+    let at = |block: i64, tile: i64| {
+        score(&table, &[("block", Value::Integer(block)), ("tile", Value::Integer(tile))], 1)
+    };
+    assert_eq!((measured(at(16, 1)), table.optimum()), (3.5, 2.5));
+    assert!(matches!(at(16, 2), Outcome::Failed(_)) && matches!(at(32, 2), Outcome::Failed(_)));
+    packed(&path, b"block,time_ms\nx,1\n");
+    assert!(grids::kernel(&path).unwrap_err().to_string().contains("no number"));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Suite, Task};
 use crate::error::BenchError;
 use crate::report::Skipped;
-use crate::tables::{bars, curves, mindware, moot};
+use crate::tables::{bars, curves, grids, mindware, moot};
 
 /// Data sets of each kind that a suite takes.
 const PER_KIND: usize = 2;
@@ -48,13 +48,20 @@ pub(super) fn cash(data: Option<&Path>) -> Suite {
     suite
 }
 
-/// Measured configurations of software.
+/// Measured configurations of software, and whole grids of networks and kernels.
 pub(super) fn tables(data: Option<&Path>) -> Suite {
-    let Some(data) = data else { return without_data(&["software configurations"]) };
+    let Some(data) = data else { return without_data(&["software configurations", "grids", "kernels"]) };
     let mut suite = Suite::default();
     for name in ["redis", "LLVM", "SS-A"] {
         let table = moot::load(&data.join(format!("blackbox/moot/{name}.csv.gz")));
         add(&mut suite, name, table.map(|table| vec![Task::trials(table, 60)]));
+    }
+    let grids = grids::tabular(&data.join("hpo/tabular"));
+    let tasks = grids.map(|tables| tables.into_iter().map(|table| Task::trials(table, 100)).collect());
+    add(&mut suite, "grids", tasks);
+    for name in ["convolution_A100", "convolution_W6600"] {
+        let table = grids::kernel(&data.join(format!("blackbox/gpu_kernel/{name}.csv.gz")));
+        add(&mut suite, name, table.map(|table| vec![Task::trials(table, 100)]));
     }
     suite
 }
