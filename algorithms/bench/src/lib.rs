@@ -8,6 +8,7 @@ mod cpu;
 mod error;
 mod gap;
 mod latency;
+mod network;
 mod report;
 mod run;
 mod solver;
@@ -21,6 +22,7 @@ pub mod tables;
 
 pub use error::BenchError;
 pub use latency::latency;
+pub use network::{Input, Network};
 pub use report::{Cell, LatencyRow, Report, Run, Skipped};
 pub use run::{Options, run};
 pub use suites::{Measure, Suite, Task, names, suite};
