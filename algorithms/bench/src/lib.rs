@@ -12,6 +12,7 @@ mod network;
 mod report;
 mod run;
 mod solver;
+mod stops;
 mod suites;
 mod text;
 
@@ -25,4 +26,5 @@ pub use latency::latency;
 pub use network::{Input, Network};
 pub use report::{Cell, LatencyRow, Report, Run, Skipped};
 pub use run::{Options, run};
+pub use stops::{Stops, stops};
 pub use suites::{Measure, Suite, Task, names, suite};
