@@ -401,6 +401,9 @@ pub(crate) struct BenchSolversArgs {
     /// Trials per run; the problem's own number when absent.
     #[arg(long)]
     pub(crate) trials: Option<u64>,
+    /// Runs at full resource over all workers, for problems with rungs; the problem's own number when absent.
+    #[arg(long)]
+    pub(crate) full_runs: Option<f64>,
     /// Folder with tables of recorded results.
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,

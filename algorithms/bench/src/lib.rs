@@ -8,9 +8,11 @@ mod cpu;
 mod error;
 mod gap;
 mod latency;
+mod network;
 mod report;
 mod run;
 mod solver;
+mod stops;
 mod suites;
 mod text;
 
@@ -21,6 +23,8 @@ pub mod tables;
 
 pub use error::BenchError;
 pub use latency::latency;
+pub use network::{Input, Network};
 pub use report::{Cell, LatencyRow, Report, Run, Skipped};
 pub use run::{Options, run};
+pub use stops::{Stops, stops};
 pub use suites::{Measure, Suite, Task, names, suite};

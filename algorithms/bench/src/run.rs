@@ -26,6 +26,7 @@ use crate::suites::{Measure, Task, suite};
 /// | `first_seed` | 1 | the first of them; the others follow |
 /// | `workers` | the task's | virtual workers |
 /// | `trials` | the task's | budget of trials, for tasks that count trials |
+/// | `full_runs` | the task's | budget of runs at full resource, for tasks that count training |
 /// | `data` | none | folder of tables |
 /// | `threads` | all cores | studies run at a time |
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Options {
     pub workers: Option<usize>,
     /// Trials instead of the task's own budget, where it counts trials.
     pub trials: Option<u64>,
+    /// Runs at full resource, over all workers, instead of the task's own budget, where it counts training.
+    pub full_runs: Option<f64>,
     /// Folder of tables.
     pub data: Option<PathBuf>,
     /// Studies run at a time.
@@ -62,6 +65,7 @@ impl Default for Options {
             first_seed: 1,
             workers: None,
             trials: None,
+            full_runs: None,
             data: None,
             threads: None,
             command: String::new(),
@@ -89,6 +93,9 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     }
     if options.workers == Some(0) || options.trials == Some(0) {
         return Err(BenchError::Option("workers and trials must be at least 1".into()));
+    }
+    if options.full_runs.is_some_and(|runs| !(runs.is_finite() && runs > 0.0)) {
+        return Err(BenchError::Option("the budget in full runs must be positive".into()));
     }
     let specs: Vec<SolverSpec> = options.solvers.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
     let loaded = suite(&options.suite, options.data.as_deref())?;
@@ -146,6 +153,9 @@ fn chosen(options: &Options, tasks: Vec<Task>) -> Result<Vec<Task>, BenchError> 
         task.workers = options.workers.unwrap_or(task.workers);
         if task.trials.is_some() {
             task.trials = options.trials.or(task.trials);
+        }
+        if task.full_runs.is_some() {
+            task.full_runs = options.full_runs.or(task.full_runs);
         }
         task
     };

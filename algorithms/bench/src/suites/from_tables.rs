@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Suite, Task};
 use crate::error::BenchError;
 use crate::report::Skipped;
-use crate::tables::{bars, curves, grids, mindware, moot};
+use crate::tables::{bars, curves, grids, lcbench, mindware, moot};
 
 /// Data sets of each kind that a suite takes.
 const PER_KIND: usize = 2;
@@ -24,13 +24,16 @@ fn without_data(kinds: &[&str]) -> Suite {
     Suite { tasks: Vec::new(), skipped }
 }
 
-/// Learning curves of `TaskSet`.
+/// Learning curves of `TaskSet` and surrogates of those of `LCBench`.
 pub(super) fn multifidelity(data: Option<&Path>) -> Suite {
-    let Some(data) = data else { return without_data(&["TaskSet curves"]) };
+    let Some(data) = data else { return without_data(&["TaskSet curves", "LCBench surrogates"]) };
     let mut suite = Suite::default();
     let tasks = curves::taskset(&data.join("hpo/taskset"), PER_KIND);
     let tasks = tasks.map(|tables| tables.into_iter().map(|table| Task::full_runs(table, 20.0, 4)).collect());
     add(&mut suite, "TaskSet curves", tasks);
+    let tasks = lcbench::load(&data.join("hpo/yahpo"));
+    let tasks = tasks.map(|tasks| tasks.into_iter().map(|task| Task::full_runs(task, 25.0, 4)).collect());
+    add(&mut suite, "LCBench surrogates", tasks);
     suite
 }
 

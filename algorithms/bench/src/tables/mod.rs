@@ -9,6 +9,7 @@ mod npy;
 pub mod bars;
 pub mod curves;
 pub mod grids;
+pub mod lcbench;
 pub mod mindware;
 pub mod moot;
 

@@ -16,7 +16,7 @@ use crate::history::History;
 
 /// Results from which a rung's base surrogate in an ensemble is a forest.
 const FOREST_FROM: usize = 150;
-/// Results of a rung that its process in a chain is conditioned on: the best half and an even rest.
+/// Results of a rung that the hyperparameters of its process in a chain come from; later ones are added as they come.
 const CHAIN_ROWS: usize = 300;
 /// Posterior draws per rung behind an ensemble's weights.
 const DRAWS: usize = 64;
@@ -212,14 +212,21 @@ fn chain(
     caches: &Caches,
 ) -> Result<Combined, SurrogateError> {
     let mut rungs = Vec::new();
-    let mut models: Vec<(Rows, GpModel)> = Vec::new();
+    let mut models: Vec<(Rows, GpModel, Option<GpModel>)> = Vec::new();
     for (rung, data) in training.iter().enumerate().filter(|(_, data)| data.measured >= MEMBER_FROM) {
-        let (rows, losses) = data.thinned(CHAIN_ROWS);
-        let model = fit(layout, &rows, &losses, problem, &format!("rung {rung}"), Some(&caches.alone))?;
-        models.push((rows, model));
+        let (rows, losses, base) = data.growing(CHAIN_ROWS);
+        let (first, purpose) = (rows.slice(0, base), format!("rung {rung}"));
+        let model = fit(layout, &first, &losses[..base], problem, &purpose, Some(&caches.alone))?;
+        models.push(if base == rows.len() {
+            (rows, model, None)
+        } else {
+            let all = model.extend(&rows.slice(base, rows.len()), &losses)?;
+            (rows, all, Some(model))
+        });
         rungs.push(rung);
     }
-    let levels: Vec<ChainLevel<'_>> = models.iter().map(|(rows, alone)| ChainLevel { rows, alone }).collect();
+    let levels: Vec<ChainLevel<'_>> =
+        models.iter().map(|(rows, alone, base)| ChainLevel { rows, alone, base: base.as_ref() }).collect();
     let seed = Seed(problem.seed()).derive("chain", 0).0;
     let chain = FidelityChain::fit(&levels, &GpOptions::default(), seed, Some(&caches.residuals))?;
     let mut weights = vec![0.0; training.len()];

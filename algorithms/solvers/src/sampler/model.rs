@@ -6,7 +6,7 @@ use boxwood_acquisition::{Acquisition, Budget, Candidate, CandidateSpace, maximi
 use boxwood_core::space::DimensionKind;
 use boxwood_core::{Problem, SearchSpace, Seed, SeedRng, SolverError};
 use boxwood_numeric::Rows;
-use boxwood_surrogate::{Dimension, Kind, Layout, Posterior};
+use boxwood_surrogate::{Dimension, Kind, Layout, Posterior, refit_length};
 use rand::{Rng, RngExt, SeedableRng};
 
 use super::design::{INITIAL_DESIGN, InitialDesign};
@@ -17,6 +17,8 @@ use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
 /// Gaussian steps per continuous parameter in an exchange neighbourhood, as in SMAC.
 const NEIGHBOUR_DRAWS: usize = 4;
+/// Failed rows of a rung that take part beside a base of results, the newest ones.
+const FAILURES_KEPT: usize = 100;
 /// Best observed rows around which candidates are mutated.
 const STARTS: usize = 16;
 
@@ -189,19 +191,33 @@ impl Training {
         &self.losses[..self.measured]
     }
 
-    /// All rows and losses, or where there are more than `most`, the better half of that number and an even rest.
-    pub(crate) fn thinned(&self, most: usize) -> (Rows, Vec<f64>) {
-        if self.losses.len() <= most {
-            return (self.rows.clone(), self.losses.clone());
+    /// Rows and losses with the number of those at the front that hyperparameters come from.
+    ///
+    /// The base is the first [`refit_length`] results, or where these are more than `most`, the better half of that number
+    /// and an even rest of them: it stays until the next refit. Later results follow as they came, and then the newest
+    /// failed rows, up to [`FAILURES_KEPT`], which have a say in what is predicted but not in the hyperparameters.
+    pub(crate) fn growing(&self, most: usize) -> (Rows, Vec<f64>, usize) {
+        let length = refit_length(self.measured);
+        let mut kept = self.thinned(length, most);
+        let base = kept.len();
+        kept.extend(length..self.measured);
+        kept.extend(self.measured.max(self.rows.len().saturating_sub(FAILURES_KEPT))..self.rows.len());
+        (self.rows.select(&kept), kept.iter().map(|index| self.losses[*index]).collect(), base)
+    }
+
+    /// Indices of the first results, or where they are more than `most`, the better half of that number and an even rest.
+    fn thinned(&self, length: usize, most: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..length).collect();
+        if length <= most {
+            return order;
         }
-        let mut order: Vec<usize> = (0..self.losses.len()).collect();
         order.sort_by(|a, b| self.losses[*a].total_cmp(&self.losses[*b]).then(a.cmp(b)));
         let mut rest = order.split_off(most / 2);
         rest.sort_unstable();
         let wanted = most - most / 2;
         order.extend((0..wanted).map(|place| rest[place * rest.len() / wanted]));
         order.sort_unstable();
-        (self.rows.select(&order), order.iter().map(|index| self.losses[*index]).collect())
+        order
     }
 
     /// The best measured rows, best first: least violation, then least loss.

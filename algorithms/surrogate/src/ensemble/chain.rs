@@ -16,6 +16,16 @@ pub struct ChainLevel<'a> {
     pub rows: &'a Rows,
     /// Process on this level's losses alone; its scale is the level's.
     pub alone: &'a GpModel,
+    /// The process that `alone` extends, on the first of the rows; none where it has all of them.
+    pub base: Option<&'a GpModel>,
+}
+
+impl ChainLevel<'_> {
+    /// The rows that hyperparameters come from, and the process on them.
+    fn base(&self) -> (Rows, &GpModel) {
+        let base = self.base.unwrap_or(self.alone);
+        (self.rows.slice(0, base.len()), base)
+    }
 }
 
 /// Autoregressive chain of Gaussian processes over fidelities; predicts the top one.
@@ -26,6 +36,9 @@ pub struct ChainLevel<'a> {
 /// fidelity", 2014), so that `v_k = rho_k^2 v_{k-1} + var delta_k`. `rho` is the least squares slope, and is zero where the
 /// level alone is the more likely explanation of its own data by the Bayesian information criterion: a misleading level
 /// then drops out with all below it. Every level has the scale of its process alone; the chain has the top one's.
+///
+/// Which levels are linked, and the hyperparameters of the deltas, come from the base rows of all levels, so that they
+/// stay while results are added to them; slopes and residuals are those of all rows.
 #[derive(Debug, Clone)]
 pub struct FidelityChain {
     links: Vec<Link>,
@@ -46,6 +59,12 @@ struct Link {
 impl Link {
     fn alone(model: &GpModel) -> Self {
         Self { delta: model.clone(), offset: 0.0, factor: 1.0, slope: 0.0 }
+    }
+
+    fn on(delta: GpModel, slope: f64) -> Self {
+        let offset = delta.to_loss(0.0);
+        let factor = delta.to_loss(1.0) - offset;
+        Self { delta, offset, factor, slope }
     }
 }
 
@@ -71,9 +90,10 @@ impl FidelityChain {
             }
             chain.links.push(link);
         }
-        Ok(chain)
+        if levels.iter().all(|level| level.base.is_none()) { Ok(chain) } else { chain.extended(levels) }
     }
 
+    /// The link of a level's base rows to the chain so far.
     fn link(
         &self,
         level: &ChainLevel<'_>,
@@ -81,26 +101,37 @@ impl FidelityChain {
         seed: u64,
         cache: Option<&GpCache>,
     ) -> Result<Link, SurrogateError> {
-        let alone = Link::alone(level.alone);
+        let (rows, alone) = level.base();
         if self.links.is_empty() {
-            return Ok(alone);
+            return Ok(Link::alone(alone));
         }
-        let below = self.predict_mean(level.rows)?;
-        let values = level.alone.values();
-        let Some(slope) = slope(&below, values) else { return Ok(alone) };
-        let residuals: Vec<f64> =
-            values.iter().zip(&below).map(|(value, mean)| value - slope * mean).collect();
-        let layout = level.alone.layout();
-        let delta = GaussianProcess::fit_scheduled(layout, level.rows, &residuals, options, seed, cache)?;
-        let offset = delta.to_loss(0.0);
-        let factor = delta.to_loss(1.0) - offset;
+        let below = self.predict_mean(&rows)?;
+        let values = alone.values();
+        let Some(slope) = slope(&below, values) else { return Ok(Link::alone(alone)) };
+        let residuals = residuals(values, &below, slope);
+        let delta = GaussianProcess::fit_scheduled(alone.layout(), &rows, &residuals, options, seed, cache)?;
+        let link = Link::on(delta, slope);
         let count = values.len() as f64;
-        let linked = delta.log_marginal_likelihood() - count * factor.ln() - 0.5 * count.ln();
-        if linked > level.alone.log_marginal_likelihood() {
-            Ok(Link { delta, offset, factor, slope })
-        } else {
-            Ok(alone)
+        let linked = link.delta.log_marginal_likelihood() - count * link.factor.ln() - 0.5 * count.ln();
+        if linked > alone.log_marginal_likelihood() { Ok(link) } else { Ok(Link::alone(alone)) }
+    }
+
+    /// The same links with the hyperparameters of their base rows, on all rows of the linked levels.
+    fn extended(&self, levels: &[ChainLevel<'_>]) -> Result<Self, SurrogateError> {
+        let mut chain = Self { links: Vec::with_capacity(self.links.len()), scale: self.scale.clone() };
+        for (link, level) in self.links.iter().zip(&levels[levels.len() - self.links.len()..]) {
+            let extended = if chain.is_empty() {
+                Link::alone(level.alone)
+            } else {
+                let below = chain.predict_mean(level.rows)?;
+                let values = level.alone.values();
+                let slope = slope(&below, values).unwrap_or(link.slope);
+                let more = level.rows.slice(link.delta.len(), level.rows.len());
+                Link::on(link.delta.extend(&more, &residuals(values, &below, slope))?, slope)
+            };
+            chain.links.push(extended);
         }
+        Ok(chain)
     }
 
     /// The chain that believes its own means at rows that every level in it waits for.
@@ -129,6 +160,11 @@ impl FidelityChain {
     pub fn slopes(&self) -> Vec<f64> {
         self.links.iter().map(|link| link.slope).collect()
     }
+}
+
+/// What the means, times the slope, leave over of the values.
+fn residuals(values: &[f64], means: &[f64], slope: f64) -> Vec<f64> {
+    values.iter().zip(means).map(|(value, mean)| value - slope * mean).collect()
 }
 
 /// Least squares slope of the values on the means; none where the means do not vary or explain nothing.

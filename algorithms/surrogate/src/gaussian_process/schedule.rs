@@ -29,7 +29,7 @@ pub fn refit_length(count: usize) -> usize {
 /// A memory of recent fits, owned by whoever wants speed; answers are the same without it.
 #[derive(Debug, Default)]
 pub struct GpCache {
-    /// Shared by the threads that plan with the same cache; guards only this list.
+    /// Shared by the threads that plan with the same cache; guards only this list, the last used at its end.
     entries: Mutex<Vec<(Vec<u64>, Arc<GpModel>)>>,
 }
 
@@ -40,8 +40,11 @@ impl GpCache {
     }
 
     fn find(&self, key: &[u64]) -> Option<Arc<GpModel>> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().find(|(known, _)| known == key).map(|(_, model)| Arc::clone(model))
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = entries.iter().position(|(known, _)| known == key)?;
+        // What is used stays: the least recently used fit makes room.
+        entries[place..].rotate_left(1);
+        entries.last().map(|(_, model)| Arc::clone(model))
     }
 
     fn store(&self, key: Vec<u64>, model: Arc<GpModel>) {

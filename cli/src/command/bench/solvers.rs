@@ -29,6 +29,7 @@ pub(crate) fn run(args: BenchSolversArgs, as_json: bool) -> Result<()> {
         first_seed: args.first_seed,
         workers: args.workers,
         trials: args.trials,
+        full_runs: args.full_runs,
         data: args.data,
         threads: args.threads,
         command: command_line(),

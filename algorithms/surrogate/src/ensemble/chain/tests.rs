@@ -23,7 +23,10 @@ fn alone(rows: &Rows, value: impl Fn(&[f64]) -> f64) -> GpModel {
 fn two_levels(cheap: impl Fn(&[f64]) -> f64) -> (FidelityChain, GpModel) {
     let (many, few) = (rows(40, 1), rows(8, 2));
     let (below, top) = (alone(&many, cheap), alone(&few, truth));
-    let levels = [ChainLevel { rows: &many, alone: &below }, ChainLevel { rows: &few, alone: &top }];
+    let levels = [
+        ChainLevel { rows: &many, alone: &below, base: None },
+        ChainLevel { rows: &few, alone: &top, base: None },
+    ];
     (FidelityChain::fit(&levels, &GpOptions::default(), 3, None).unwrap(), top)
 }
 
@@ -54,7 +57,7 @@ fn a_level_that_says_nothing_drops_out_with_all_below_it() {
     assert_eq!((chain.len(), chain.slopes()), (1, vec![0.0]));
     let unseen = rows(16, 5);
     assert_eq!(chain.predict(&unseen).unwrap(), top.predict(&unseen).unwrap());
-    let single = ChainLevel { rows: &rows(8, 2), alone: &top };
+    let single = ChainLevel { rows: &rows(8, 2), alone: &top, base: None };
     assert_eq!(FidelityChain::fit(&[single], &GpOptions::default(), 3, None).unwrap().len(), 1);
     assert!(matches!(FidelityChain::fit(&[], &GpOptions::default(), 3, None), Err(SurrogateError::Empty)));
 }
