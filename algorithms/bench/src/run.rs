@@ -14,6 +14,7 @@ use crate::gap::course;
 use crate::report::{Cell, Report, Run, Skipped};
 use crate::solver::parse;
 use crate::suites::{Measure, Task, suite};
+use crate::target::time_to_target;
 
 /// What to run.
 ///
@@ -28,6 +29,7 @@ use crate::suites::{Measure, Task, suite};
 /// | `trials` | the task's | budget of trials, for tasks that count trials |
 /// | `data` | none | folder of tables |
 /// | `threads` | all cores | studies run at a time |
+/// | `target_of` | none | solver whose final median gap is the target of [`crate::target`] |
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Name of the suite.
@@ -48,6 +50,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Studies run at a time.
     pub threads: Option<usize>,
+    /// Solver among `solvers` whose final median gap the report states every solver's time to.
+    pub target_of: Option<String>,
     /// Command line, for the record.
     pub command: String,
 }
@@ -64,6 +68,7 @@ impl Default for Options {
             trials: None,
             data: None,
             threads: None,
+            target_of: None,
             command: String::new(),
         }
     }
@@ -90,6 +95,10 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     if options.workers == Some(0) || options.trials == Some(0) {
         return Err(BenchError::Option("workers and trials must be at least 1".into()));
     }
+    if let Some(reference) = options.target_of.as_ref().filter(|name| !options.solvers.contains(name)) {
+        let reason = format!("the target's solver `{reference}` is none of {}", options.solvers.join(", "));
+        return Err(BenchError::Option(reason));
+    }
     let specs: Vec<SolverSpec> = options.solvers.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
     let loaded = suite(&options.suite, options.data.as_deref())?;
     let tasks = chosen(options, loaded.tasks)?;
@@ -101,6 +110,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
         cells: Vec::new(),
         skipped: loaded.skipped,
         latency: Vec::new(),
+        targets: Vec::new(),
     };
     let mut jobs = Vec::new();
     for (index, task) in tasks.iter().enumerate() {
@@ -124,6 +134,9 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
             reason,
         })?;
         cell.runs.push(run);
+    }
+    if let Some(reference) = &options.target_of {
+        report.targets = time_to_target(&report, reference)?;
     }
     Ok(report)
 }
