@@ -8,6 +8,7 @@ mod npy;
 
 pub mod bars;
 pub mod curves;
+pub mod lcdb;
 pub mod mindware;
 pub mod moot;
 
