@@ -76,8 +76,8 @@ bench: build ## Measure the service, and the solvers on the public problems; wri
 bench-all: bench ## Every suite, for hours (SEEDS=10 DATA=folder of tables)
 	for suite in single constrained multi noisy highdim parallel bbob; do \
 		$(BOXWOOD) bench solvers --suite $$suite --solver $(SINGLE) --seeds $(SEEDS) --json-file docs/benchmarks/$$suite.json; done
-	$(BOXWOOD) bench solvers --suite multifidelity --solver $(FIDELITY),bo --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/multifidelity.json
-	$(BOXWOOD) bench solvers --suite cash --solver random,forest,rising_bandit --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/cash.json
+	$(BOXWOOD) bench solvers --suite multifidelity --solver $(FIDELITY),bo --target-of bohb --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/multifidelity.json
+	$(BOXWOOD) bench solvers --suite cash --solver random,forest,rising_bandit --target-of forest --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/cash.json
 	$(BOXWOOD) bench solvers --suite transfer --solver bo,transfer --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/transfer.json
 	scripts/bench-docs
 

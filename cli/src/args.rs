@@ -413,6 +413,9 @@ pub(crate) struct BenchSolversArgs {
     /// Instead of a suite, time suggestions after these numbers of random trials: 50,200,1000,5000.
     #[arg(long, value_delimiter = ',', value_name = "TRIALS")]
     pub(crate) latency: Vec<usize>,
+    /// Also state the share of the budget that each solver needs to reach the final median gap of this one of them.
+    #[arg(long, value_name = "SOLVER", conflicts_with = "latency")]
+    pub(crate) target_of: Option<String>,
     /// Also write the report to this file, for `bench compare` and `bench peers`.
     #[arg(long, value_name = "FILE")]
     pub(crate) json_file: Option<PathBuf>,

@@ -55,6 +55,7 @@ pub fn latency(options: &Options, dimensions: &[usize], trials: &[usize]) -> Res
         cells: Vec::new(),
         skipped: Vec::new(),
         latency: rows,
+        targets: Vec::new(),
     })
 }
 

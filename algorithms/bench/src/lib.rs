@@ -1,7 +1,8 @@
 //! Benchmarks of solvers, in process: suites of problems, a runner, latency, statistics, and peers' stored results.
 //!
 //! [`run`] drives solvers over a suite on the simulator's virtual clock and returns a [`Report`], which is also the JSON
-//! file; [`compare`] tests two reports against each other, [`peers`] puts one beside the results of other libraries.
+//! file; [`compare`] tests two reports against each other, [`target`] says how soon a
+//! solver gets to another's final result, [`peers`] puts one beside the results of other libraries.
 //! Everything printed is a text of a report, so that a command line stays a thin shell.
 
 mod cpu;
@@ -20,6 +21,7 @@ pub mod compare;
 pub mod peers;
 pub mod statistics;
 pub mod tables;
+pub mod target;
 
 pub use error::BenchError;
 pub use latency::latency;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::BenchError;
 use crate::statistics::{median, quantile, ranks};
+use crate::target::{self, TimeToTarget};
 use crate::text::{Table, number};
 
 /// Shares of the budget at which gaps are stated.
@@ -31,6 +32,9 @@ pub struct Report {
     /// Cost of suggestions, where it was measured.
     #[serde(default)]
     pub latency: Vec<LatencyRow>,
+    /// Time to a named solver's final gap, where it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TimeToTarget>,
 }
 
 /// One solver on one problem.
@@ -200,6 +204,10 @@ impl Report {
             text += &self.gap_table().to_string();
             text += "\n";
             text += &self.standing_table().to_string();
+        }
+        if !self.targets.is_empty() {
+            text += "\n";
+            text += &target::text(&self.targets);
         }
         if !self.latency.is_empty() {
             text += "\nCPU milliseconds per suggestion after random trials\n\n";

@@ -14,6 +14,7 @@ use crate::gap::course;
 use crate::report::{Cell, Report, Run, Skipped};
 use crate::solver::parse;
 use crate::suites::{Measure, Task, suite};
+use crate::target::time_to_target;
 
 /// What to run.
 ///
@@ -29,6 +30,7 @@ use crate::suites::{Measure, Task, suite};
 /// | `full_runs` | the task's | budget of runs at full resource, for tasks that count training |
 /// | `data` | none | folder of tables |
 /// | `threads` | all cores | studies run at a time |
+/// | `target_of` | none | solver whose final median gap is the target of [`crate::target`] |
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Name of the suite.
@@ -51,6 +53,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Studies run at a time.
     pub threads: Option<usize>,
+    /// Solver among `solvers` whose final median gap the report states every solver's time to.
+    pub target_of: Option<String>,
     /// Command line, for the record.
     pub command: String,
 }
@@ -68,6 +72,7 @@ impl Default for Options {
             full_runs: None,
             data: None,
             threads: None,
+            target_of: None,
             command: String::new(),
         }
     }
@@ -97,6 +102,10 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     if options.full_runs.is_some_and(|runs| !(runs.is_finite() && runs > 0.0)) {
         return Err(BenchError::Option("the budget in full runs must be positive".into()));
     }
+    if let Some(reference) = options.target_of.as_ref().filter(|name| !options.solvers.contains(name)) {
+        let reason = format!("the target's solver `{reference}` is none of {}", options.solvers.join(", "));
+        return Err(BenchError::Option(reason));
+    }
     let specs: Vec<SolverSpec> = options.solvers.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
     let loaded = suite(&options.suite, options.data.as_deref())?;
     let tasks = chosen(options, loaded.tasks)?;
@@ -108,6 +117,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
         cells: Vec::new(),
         skipped: loaded.skipped,
         latency: Vec::new(),
+        targets: Vec::new(),
     };
     let mut jobs = Vec::new();
     for (index, task) in tasks.iter().enumerate() {
@@ -131,6 +141,9 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
             reason,
         })?;
         cell.runs.push(run);
+    }
+    if let Some(reference) = &options.target_of {
+        report.targets = time_to_target(&report, reference)?;
     }
     Ok(report)
 }

@@ -39,6 +39,10 @@ fn wrong_names_are_answered_with_the_known_ones() {
     assert!(message(options("smoke", &["nonesuch"])).contains("random"));
     let problems = vec!["nonesuch".into()];
     assert!(message(Options { problems, ..options("smoke", &["random"]) }).contains("branin2"));
+    let target_of = Some("bo".into());
+    assert!(
+        message(Options { target_of, ..options("smoke", &["random"]) }).contains("`bo` is none of random")
+    );
     assert!(message(Options { seeds: 0, ..options("smoke", &["random"]) }).contains("seed"));
 }
 
@@ -54,7 +58,8 @@ fn seeds_start_where_they_are_told_to() {
 #[test]
 fn a_run_repeats_itself_and_survives_its_file() {
     let small = Options { trials: Some(8), ..options("smoke", &["random", "sobol"]) };
-    let first = run(&small).unwrap();
+    let first = run(&Options { target_of: Some("random".into()), ..small.clone() }).unwrap();
+    assert_eq!(first.targets.len(), first.cells.len());
     let second = run(&Options { threads: Some(1), ..small }).unwrap();
     let courses = |report: &Report| -> Vec<Vec<(f64, f64)>> {
         report.cells.iter().flat_map(|cell| cell.runs.iter().map(|run| run.course.clone())).collect()
@@ -118,6 +123,7 @@ fn report(cells: Vec<Cell>) -> Report {
         cells,
         skipped: Vec::new(),
         latency: Vec::new(),
+        targets: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use boxwood_bench::tables::{Array, NearestTable, bars, curves, grids, mindware, moot};
+use boxwood_bench::tables::{Array, NearestTable, bars, curves, grids, lcdb, mindware, moot};
 use boxwood_core::{Point, Resource, Seed, Value};
 use boxwood_testkit::{Outcome, TestProblem};
 use flate2::Compression;
@@ -174,4 +174,55 @@ fn a_kernel_that_was_not_timed_fails() {
     assert!(matches!(at(16, 2), Outcome::Failed(_)) && matches!(at(32, 2), Outcome::Failed(_)));
     packed(&path, b"block,time_ms\nx,1\n");
     assert!(grids::kernel(&path).unwrap_err().to_string().contains("no number"));
+}
+
+#[test]
+fn learners_climb_the_numbers_of_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lcdb.csv.gz");
+    let header = "openmlid,learner,size_train,n,valid,valid_sd,test,train,time\n";
+    // Sixteen learners on data set 7; one more was not run on all rows, and data set 3 has too few rows.
+    let curve = |learner: usize, set: usize, sizes: &[u64]| -> String {
+        let row = |size: &u64| {
+            let accuracy = 0.5 + 0.01 * learner as f64 - 1.0 / *size as f64;
+            format!("{set},sklearn.x.L{learner},{size},9,{accuracy},0.1,,,1\n")
+        };
+        sizes.iter().map(row).collect()
+    };
+    let complete: String = (0..16).map(|learner| curve(learner, 7, &[16, 64, 256, 1024, 3000])).collect();
+    let small: String = (0..16).map(|learner| curve(learner, 3, &[16, 64, 100])).collect();
+    let text = [header, &complete, &curve(40, 7, &[64, 256]), &small, "7,L1,64,9,,,,,\n"].concat();
+    packed(&path, text.as_bytes());
+    let tables = lcdb::load(&path, 5).unwrap();
+    assert_eq!((tables.len(), tables[0].name(), tables[0].arms()), (1, "lcdb_7".to_owned(), 16));
+    let problem = tables[0].spec().check().unwrap();
+    let rows: Vec<u64> = problem.ladder().rungs().map(|(_, rows)| rows.0).collect();
+    assert_eq!(rows, [64, 256, 1024, 3000]);
+    assert!((tables[0].optimum() - (0.65 - 1.0 / 3000.0)).abs() < 1e-12);
+    let at = |rows: u64| measured(score(&tables[0], &[("arm", "L15".into())], rows));
+    assert_eq!([64, 1024].map(at), [64.0, 1024.0].map(|rows| 0.65 - 1.0 / rows));
+    assert!(matches!(score(&tables[0], &[("arm", "L40".into())], 64), Outcome::Infeasible(_)));
+    assert!(tables[0].curves().iter().all(|curve| curve.windows(2).all(|pair| pair[0] <= pair[1])));
+    packed(&path, [header, &small].concat().as_bytes());
+    assert!(lcdb::load(&path, 5).unwrap_err().to_string().contains("16 learners"));
+}
+
+#[test]
+fn the_real_tables_of_learners_load() {
+    let Some(folder) = std::env::var_os("BOXWOOD_SHARED") else {
+        eprintln!("skipped: BOXWOOD_SHARED does not name the folder with cash/lcdb_accuracy_mean.csv.gz");
+        return;
+    };
+    let path = Path::new(&folder).join("cash/lcdb_accuracy_mean.csv.gz");
+    if !path.exists() {
+        eprintln!("skipped: there is no file cash/lcdb_accuracy_mean.csv.gz under BOXWOOD_SHARED");
+        return;
+    }
+    let tables = lcdb::load(&path, usize::MAX).unwrap();
+    println!("{} data sets", tables.len());
+    assert!(tables.len() >= 50);
+    for table in &tables {
+        table.spec().check().unwrap_or_else(|error| panic!("{}: {error}", table.name()));
+        assert!(table.arms() >= 16 && table.optimum() <= 1.0, "{}", table.name());
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use boxwood_core::Seed;
 use boxwood_testkit::problems::{
-    Bbob, CashArms, Conditional, Conditional4, CountingOnes16, FidelityBranin, FidelityCurrin,
+    Bbob, CashArms, Conditional, Conditional4, CountingOnes16, DrawnArms, FidelityBranin, FidelityCurrin,
     FidelityHartmann3, FloatProblem, Mixed, Mixed8, Noisy, NoisyHartmann6, SaturatingCurves, Uneven,
     constrained as held, multi as many, single as one,
 };
@@ -151,7 +152,8 @@ pub(super) fn multifidelity() -> Suite {
     ])
 }
 
-/// Concave arms of different height, width and lag.
+/// Concave arms of different height, width and lag. The drawn ones are harder, as their curves cross; the last task is like
+/// a comparison of models on a pool: rungs, few trials per arm, and noise as large as the gap between good arms.
 pub(super) fn cash() -> Suite {
     let sixteen = (0..16).map(|i| {
         let i = f64::from(i);
@@ -159,9 +161,18 @@ pub(super) fn cash() -> Suite {
         [0.9 - 0.012 * i, 0.1 + 0.05 * (i % 4.0), 0.02 + 0.03 * (i % 3.0)]
     });
     let graded = Task::full_runs(CashArms { max_resource: 27, ..CashArms::default() }, 40.0, 4);
+    let noisy = DrawnArms::new(7, 9, Seed(2));
+    let few = Task::trials(Noisy { problem: noisy.clone(), deviation: 0.015 }, 170);
     Suite::of(vec![
         Task::trials(CashArms::default(), 80),
         Task::trials(CashArms { arms: sixteen.collect(), max_resource: 1, broken: Some(5) }, 200),
         Task { label: Some("cash4_epochs".into()), ..graded },
+        Task::trials(DrawnArms::new(8, 1, Seed(1)), 120),
+        Task {
+            label: Some("drawn7_noisy_epochs".into()),
+            workers: 4,
+            truth: Some(Arc::new(noisy.clone())),
+            ..few
+        },
     ])
 }

@@ -5,10 +5,13 @@ use std::path::Path;
 use super::{Suite, Task};
 use crate::error::BenchError;
 use crate::report::Skipped;
-use crate::tables::{bars, curves, grids, lcbench, mindware, moot};
+use crate::tables::{bars, curves, grids, lcbench, lcdb, mindware, moot};
 
 /// Data sets of each kind that a suite takes.
 const PER_KIND: usize = 2;
+
+/// Budget of a study of learners, in runs on all rows: fewer than there are learners, so that not each can be run in full.
+const LEARNER_RUNS: f64 = 8.0;
 
 /// Adds what a loader gives, or says why it gave nothing.
 fn add(suite: &mut Suite, what: &str, loaded: Result<Vec<Task>, BenchError>) {
@@ -37,9 +40,9 @@ pub(super) fn multifidelity(data: Option<&Path>) -> Suite {
     suite
 }
 
-/// mindware histories and BARS runs: arms by table.
+/// mindware histories, BARS runs and LCDB's learners: arms by table.
 pub(super) fn cash(data: Option<&Path>) -> Suite {
-    let Some(data) = data else { return without_data(&["mindware histories", "BARS runs"]) };
+    let Some(data) = data else { return without_data(&["mindware histories", "BARS runs", "LCDB learners"]) };
     let mut suite = Suite::default();
     let by_trials = |tables: Vec<crate::tables::ArmTable>, trials| {
         tables.into_iter().map(|table| Task::trials(table, trials)).collect()
@@ -48,6 +51,10 @@ pub(super) fn cash(data: Option<&Path>) -> Suite {
     add(&mut suite, "mindware histories", histories.map(|tables| by_trials(tables, 100)));
     let runs = bars::load(&data.join("bars"), &["Frappe_x1", "Criteo_x1"]);
     add(&mut suite, "BARS runs", runs.map(|tables| by_trials(tables, 100)));
+    let learners = lcdb::load(&data.join("cash/lcdb_accuracy_mean.csv.gz"), PER_KIND);
+    let learners = learners
+        .map(|tables| tables.into_iter().map(|table| Task::full_runs(table, LEARNER_RUNS, 1)).collect());
+    add(&mut suite, "LCDB learners", learners);
     suite
 }
 

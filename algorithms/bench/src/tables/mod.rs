@@ -10,6 +10,7 @@ pub mod bars;
 pub mod curves;
 pub mod grids;
 pub mod lcbench;
+pub mod lcdb;
 pub mod mindware;
 pub mod moot;
 

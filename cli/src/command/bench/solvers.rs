@@ -32,6 +32,7 @@ pub(crate) fn run(args: BenchSolversArgs, as_json: bool) -> Result<()> {
         full_runs: args.full_runs,
         data: args.data,
         threads: args.threads,
+        target_of: args.target_of,
         command: command_line(),
     };
     let report = if args.latency.is_empty() {
