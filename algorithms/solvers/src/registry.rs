@@ -40,7 +40,7 @@ enum SamplerKind {
     Gp,
     Forest,
     Tpe,
-    /// The Parzen estimator with the random share of BOHB.
+    /// The densities and the random share of BOHB.
     Bohb,
     Mfes,
     Transfer,
@@ -129,7 +129,7 @@ const SOLVERS: &[Entry] = &[
         &[],
         SamplerKind::Tpe,
         SchedulerKind::Full,
-        "Tree-structured Parzen estimator: ratio of good and bad densities.",
+        "Tree-structured Parzen estimator: ratio of good and bad densities, for one objective or several.",
     ),
     entry(
         "transfer",
@@ -178,7 +178,7 @@ const SOLVERS: &[Entry] = &[
         &[],
         SamplerKind::Bohb,
         SchedulerKind::Hyperband,
-        "Synchronous Hyperband whose points come from the Parzen estimator.",
+        "Synchronous Hyperband whose points come from the kernel densities of BOHB, or from the Parzen estimator.",
     ),
     entry(
         "mfes",
@@ -279,7 +279,8 @@ impl SamplerKind {
             Self::Cma => Box::new(CmaSampler::read(parameters)?),
             Self::Gp => Box::new(GpSampler::read(parameters)?),
             Self::Forest => Box::new(ForestSampler::read(parameters)?),
-            Self::Tpe | Self::Bohb => Box::new(TpeSampler::read(parameters)?),
+            Self::Tpe => Box::new(TpeSampler::read(parameters)?),
+            Self::Bohb => Box::new(TpeSampler::read_bohb(parameters)?),
             Self::Mfes => Box::new(MfesSampler::read(parameters)?),
             Self::Transfer => Box::new(TransferSampler::read(parameters)?),
             Self::Turbo => Box::new(TurboSampler::read(parameters)?),

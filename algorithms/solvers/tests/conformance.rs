@@ -39,15 +39,15 @@ macro_rules! conformance {
 }
 
 conformance! {
-    random: Basic;
-    sobol: Basic;
-    latin_hypercube: Basic;
+    random: Basic, SeveralObjectives;
+    sobol: Basic, SeveralObjectives;
+    latin_hypercube: Basic, SeveralObjectives;
     grid: Basic;
-    evolution: Basic;
+    evolution: Basic, SeveralObjectives;
     cma_es: Basic;
-    bo: Basic;
+    bo: Basic, SeveralObjectives;
     forest: Basic;
-    tpe: Basic;
+    tpe: Basic, SeveralObjectives;
     transfer: Basic;
     turbo: Basic;
     successive_halving: Basic, MultiFidelity;
@@ -97,6 +97,16 @@ fn designs_and_processes_keep_the_contract() {
         };
         solver_conformance(&make, &[Tier::Basic]);
     }
+}
+
+#[test]
+fn bohb_keeps_the_contract_with_the_densities_of_a_tree() {
+    let make = |problem: &Problem| {
+        let mut spec = SolverSpec::named("bohb");
+        spec.parameters.insert("density".into(), "tree".into());
+        boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
+    };
+    solver_conformance(&make, &[Tier::Basic, Tier::MultiFidelity]);
 }
 
 #[test]

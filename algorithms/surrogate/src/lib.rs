@@ -36,7 +36,7 @@ pub use gaussian_process::{
 };
 pub use input_warp::Kumaraswamy;
 pub use layout::{Dimension, Kind, Layout};
-pub use parzen::{ParzenModel, ParzenOptions};
+pub use parzen::{KernelDensityModel, KernelDensityOptions, ParzenModel, ParzenOptions};
 pub use posterior::{JointPosterior, MeanVariance, PointGradient, Posterior};
 pub use transfer::{
     StackedTransfer, TransferWeights, agreements, copula_values, rgpe_weights, trans_bo_weights,

@@ -1,11 +1,15 @@
-//! Randomized trees against scikit-learn and Parzen densities against `SciPy` (numbers and scripts in `tests/oracle`).
+//! Randomized trees against scikit-learn, Parzen densities against `SciPy`, those of BOHB against statsmodels (numbers and
+//! scripts in `tests/oracle`).
 
 #![allow(clippy::unwrap_used)]
 
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{
-    Dimension, Forest, ForestOptions, Kind, Layout, ParzenModel, ParzenOptions, Posterior,
+    Dimension, Forest, ForestOptions, KernelDensityModel, KernelDensityOptions, Kind, Layout, ParzenModel,
+    ParzenOptions, Posterior,
 };
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -15,6 +19,19 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn table(value: &Value) -> Rows {
     let rows: Vec<Vec<f64>> = value.as_array().unwrap().iter().map(numbers).collect();
     Rows::from_rows(rows[0].len(), &rows).unwrap()
+}
+
+/// The columns of a case: pairs of a kind and a count.
+fn layout(case: &Value) -> Layout {
+    let dimensions = case["columns"].as_array().unwrap().iter().map(|column| {
+        let count = column[1].as_u64().unwrap() as usize;
+        match column[0].as_str().unwrap() {
+            "categorical" => Dimension::categorical(count),
+            "ordinal" => Dimension { kind: Kind::Ordinal { levels: count }, conditional: false },
+            _ => Dimension::numeric(),
+        }
+    });
+    Layout::new(dimensions.collect())
 }
 
 #[test]
@@ -47,20 +64,27 @@ fn randomized_trees_agree_with_scikit_learn_in_distribution() {
 fn ratios_of_densities_match_scipy() {
     let oracle: Value = serde_json::from_str(include_str!("oracle/parzen.json")).unwrap();
     for case in oracle["cases"].as_array().unwrap() {
-        let dimensions = case["columns"].as_array().unwrap().iter().map(|column| {
-            let count = column[1].as_u64().unwrap() as usize;
-            match column[0].as_str().unwrap() {
-                "categorical" => Dimension::categorical(count),
-                "ordinal" => Dimension { kind: Kind::Ordinal { levels: count }, conditional: false },
-                _ => Dimension::numeric(),
-            }
-        });
-        let layout = Layout::new(dimensions.collect());
+        let layout = layout(case);
         let rows = table(&case["rows"]);
-        let good: Vec<bool> =
-            (0..rows.len()).map(|row| (row as u64) < case["good"].as_u64().unwrap()).collect();
+        let count = case["good"].as_u64().unwrap() as usize;
+        let good: Vec<f64> = (0..rows.len()).map(|row| f64::from(u8::from(row < count))).collect();
         let model = ParzenModel::fit(&layout, &rows, &good, &ParzenOptions::default()).unwrap();
         let found = model.log_ratio(&table(&case["probes"])).unwrap();
+        for (found, wanted) in found.iter().zip(numbers(&case["log_ratio"])) {
+            assert!((found - wanted).abs() < 1e-9 * (1.0 + wanted.abs()), "{found} {wanted}");
+        }
+    }
+}
+
+#[test]
+fn the_published_densities_of_bohb_match_statsmodels() {
+    let oracle: Value = serde_json::from_str(include_str!("oracle/kernel_density.json")).unwrap();
+    for case in oracle["cases"].as_array().unwrap() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let options = KernelDensityOptions::default();
+        let model =
+            KernelDensityModel::fit(&layout(case), &table(&case["rows"]), &options, &mut rng).unwrap();
+        let found = model.unwrap().log_ratio(&table(&case["probes"])).unwrap();
         for (found, wanted) in found.iter().zip(numbers(&case["log_ratio"])) {
             assert!((found - wanted).abs() < 1e-9 * (1.0 + wanted.abs()), "{found} {wanted}");
         }

@@ -85,7 +85,7 @@ proptest! {
         let forest = || Forest::fit(&layout, &rows, &losses, &ForestOptions::default(), 7).unwrap();
         check_posterior(&forest(), &rows)?;
         prop_assert_eq!(forest().predict(&rows).unwrap(), forest().predict(&rows).unwrap());
-        let good: Vec<bool> = losses.iter().map(|&loss| loss < 0.5).collect();
+        let good: Vec<f64> = losses.iter().map(|&loss| f64::from(u8::from(loss < 0.5))).collect();
         let parzen = ParzenModel::fit(&layout, &rows, &good, &ParzenOptions::default()).unwrap();
         prop_assert!(parzen.log_ratio(&rows).unwrap().iter().all(|value| value.is_finite()));
         let mut rng = ChaCha8Rng::seed_from_u64(7);

@@ -10,7 +10,8 @@ use boxwood_core::{
 
 use crate::audit::Audit;
 use crate::problems::{
-    Branin, CashArms, Conditional, Constant, Finite, Flipped, Mixed, NoisyHartmann6, Outlier, TestProblem,
+    Branin, CashArms, Conditional, Constant, Finite, Flipped, FloatProblem, Mixed, NoisyHartmann6, Outlier,
+    TestProblem, multi,
 };
 use crate::simulation::Simulation;
 use crate::trace::Trace;
@@ -27,6 +28,8 @@ pub enum Tier {
     MultiFidelity,
     /// Solvers that choose among the arms of a CASH space.
     Cash,
+    /// Solvers of studies with several objectives.
+    SeveralObjectives,
 }
 
 /// Runs the checks of the given tiers.
@@ -39,6 +42,7 @@ pub fn solver_conformance(make: MakeSolver<'_>, tiers: &[Tier]) {
             Tier::Basic => basic(make),
             Tier::MultiFidelity => multi_fidelity(make),
             Tier::Cash => cash(make),
+            Tier::SeveralObjectives => several_objectives(make),
         }
     }
 }
@@ -215,4 +219,26 @@ fn cash(make: MakeSolver<'_>) {
         20,
         "a study whose arms all fail spends its budget and ends"
     );
+}
+
+fn several_objectives(make: MakeSolver<'_>) {
+    // Two objectives, three, and two under constraints.
+    let problems: [FloatProblem; 3] = [multi::branin_currin(), multi::dtlz2(3, 4), multi::srn()];
+    for (seed, test) in problems.into_iter().enumerate() {
+        let options =
+            Simulation { workers: 2, max_trials: Some(20), seed: 37 + seed as u64, ..Simulation::default() };
+        let first = simulate(make, &test, &options, 4);
+        assert_eq!(first.moves, simulate(make, &test, &options, 9).moves, "two runs of one study differ");
+        assert_eq!(started(&first), 20, "{}", test.name());
+        let faulty = Simulation {
+            workers: 4,
+            failed_share: 0.3,
+            cancelled_share: 0.1,
+            crash_share: 0.1,
+            ..options.clone()
+        };
+        assert_eq!(started(&simulate(make, &test, &faulty, 4)), 20, "{}", test.name());
+        let hopeless = Simulation { failed_share: 1.0, ..options };
+        assert_eq!(simulate(make, &test, &hopeless, 7).count(TrialStatus::Failed), 20, "{}", test.name());
+    }
 }

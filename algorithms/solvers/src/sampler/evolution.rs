@@ -45,7 +45,7 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     },
     ParameterInfo {
         name: "greed",
-        kind: ParameterKind::Number { default: 0.5, low: 0.0, high: 1.0 },
+        kind: ParameterKind::Number { default: 1.0, low: 0.0, high: 1.0 },
         meaning: "How far the mutant's base lies from a random member to the best one (`differential`): 0 is rand/1, 1 is \
                   best/1.",
     },

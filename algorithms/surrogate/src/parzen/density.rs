@@ -227,7 +227,7 @@ fn inside(centre: f64, deviation: f64) -> f64 {
 }
 
 /// The quantile `share` of a normal around `centre`, truncated to the unit interval.
-fn truncated_normal(centre: f64, deviation: f64, share: f64) -> f64 {
+pub(super) fn truncated_normal(centre: f64, deviation: f64, share: f64) -> f64 {
     let (low, high) = (normal_cdf(-centre / deviation), normal_cdf((1.0 - centre) / deviation));
     let z = normal_quantile((low + share * (high - low)).clamp(1e-15, 1.0 - 1e-15));
     (centre + deviation * z).clamp(0.0, 1.0)

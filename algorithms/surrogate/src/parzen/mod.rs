@@ -1,11 +1,14 @@
 //! Tree-structured Parzen estimator: densities of good and bad points.
 
 mod density;
+mod published;
 
 use crate::{Layout, SurrogateError};
 use boxwood_numeric::Rows;
 use density::Density;
 use rand::Rng;
+
+pub use published::{KernelDensityModel, KernelDensityOptions};
 
 /// How the densities are built.
 ///
@@ -63,15 +66,16 @@ struct Group {
 }
 
 impl ParzenModel {
-    /// Fits both densities to rows given from the oldest to the latest and whether each is good. Points that are
-    /// being evaluated belong to the bad ones.
+    /// Fits both densities to rows given from the oldest to the latest and to the weight of each in the good density,
+    /// beside the prior's: positive for a good row, zero for a bad one. Points that are being evaluated belong to the bad
+    /// ones.
     ///
     /// # Errors
     /// `Shape` or `InvalidValue` for unusable rows.
     pub fn fit(
         layout: &Layout,
         rows: &Rows,
-        good: &[bool],
+        good: &[f64],
         options: &ParzenOptions,
     ) -> Result<Self, SurrogateError> {
         layout.check(rows)?;
@@ -82,8 +86,8 @@ impl ParzenModel {
             .into_iter()
             .map(|columns| {
                 let active = (0..rows.len()).filter(|&row| !rows.row(row)[columns[0]].is_nan());
-                let (above, below): (Vec<usize>, Vec<usize>) = active.partition(|&row| good[row]);
-                let above: Vec<(usize, f64)> = above.into_iter().map(|row| (row, 1.0)).collect();
+                let (above, below): (Vec<usize>, Vec<usize>) = active.partition(|&row| good[row] > 0.0);
+                let above: Vec<(usize, f64)> = above.into_iter().map(|row| (row, good[row])).collect();
                 let below = weigh(&below, options.recent, options.kernels.max(2));
                 let density =
                     |members: &[(usize, f64)]| Density::fit(layout, &columns, rows, members, options);

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 fn fit(layout: &Layout, rows: &Rows, good: impl Fn(&[f64]) -> bool) -> ParzenModel {
-    let good: Vec<bool> = rows.iter().map(good).collect();
+    let good: Vec<f64> = rows.iter().map(|row| f64::from(u8::from(good(row)))).collect();
     ParzenModel::fit(layout, rows, &good, &ParzenOptions::default()).unwrap()
 }
 
@@ -118,7 +118,7 @@ fn few_and_extreme_points_are_served() {
     assert_eq!(none.log_ratio(&rows).unwrap(), [0.0; 3], "without points both are the prior");
     let model = fit(&layout, &rows, |row| row[1] == 1.0);
     assert!(model.log_ratio(&rows).unwrap().iter().all(|ratio| ratio.is_finite()));
-    let refused = ParzenModel::fit(&layout, &rows, &[true], &ParzenOptions::default()).unwrap_err();
+    let refused = ParzenModel::fit(&layout, &rows, &[1.0], &ParzenOptions::default()).unwrap_err();
     assert_eq!(refused, SurrogateError::Shape { what: "labels", expected: 3, found: 1 });
     assert_eq!([0, 1, 11, 500].map(ParzenOptions::good_count), [0, 1, 2, 25]);
 }
