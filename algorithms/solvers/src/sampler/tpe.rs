@@ -89,11 +89,9 @@ impl TpeSampler {
         let ratios = model.log_ratio(&drawn).map_err(|error| numeric(&error))?;
         let best = ratios.iter().enumerate().max_by(|(i, a), (j, b)| a.total_cmp(b).then(j.cmp(i)));
         Ok(best.map(|(index, ratio)| Proposal {
-            row: drawn.row(index).to_vec(),
-            sampler: "tpe",
             model: Some(format!("Parzen densities on {} results", split.measured)),
             acquisition: Some(*ratio),
-            prediction: None,
+            ..Proposal::plain(drawn.row(index).to_vec(), "tpe")
         }))
     }
 }
