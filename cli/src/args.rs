@@ -215,16 +215,19 @@ pub(crate) enum StudyCommand {
         #[arg(long, default_value = "paused by a person")]
         reason: String,
     },
-    /// Let a paused study go on; with a larger budget, a completed one too.
+    /// Let a paused study go on; with a larger budget or other stop rules, a completed one too.
     Resume {
         #[command(flatten)]
         study: StudyRef,
-        /// New budget in trials.
-        #[arg(long)]
-        trials: Option<u64>,
-        /// New budget in seconds, from now.
-        #[arg(long)]
-        seconds: Option<f64>,
+        #[command(flatten)]
+        limits: LimitArgs,
+    },
+    /// Change the budget and the stop rules; a completed study goes on when they allow more.
+    Update {
+        #[command(flatten)]
+        study: StudyRef,
+        #[command(flatten)]
+        limits: LimitArgs,
     },
     /// End a study for good; what it measured stays.
     Cancel {
@@ -261,6 +264,26 @@ pub(crate) enum StudyCommand {
     Replay(StudyRef),
     /// Print changes as they happen until the study ends.
     Watch(StudyRef),
+}
+
+/// New limits of a study; what is not given stays.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// New budget in trials.
+    #[arg(long)]
+    pub(crate) trials: Option<u64>,
+    /// New budget in seconds, from now where the study had ended.
+    #[arg(long)]
+    pub(crate) seconds: Option<f64>,
+    /// New budget in resource units over all trials.
+    #[arg(long)]
+    pub(crate) resource: Option<u64>,
+    /// Stop rules to set, as JSON, for example '{"no_improvement": {"trials": 30}}'.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) stop: Option<String>,
+    /// Stop rule to remove, for example `no_improvement`; may be repeated.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) clear_stop: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -41,7 +41,8 @@ pub(crate) fn study_json(study: &Study) -> Value {
         "id": study.id, "project": study.project, "name": study.name, "state": study_state(study),
         "state_reason": study.state_reason, "archived": study.archived, "change": study.change,
         "plan": study.plan, "counts": study.counts, "trials": study.trials,
-        "resource_used": study.resource_used, "spec": parsed(&study.spec_json),
+        "resource_used": study.resource_used, "training_seconds": study.training_seconds,
+        "spec": parsed(&study.spec_json),
         "created_at": seconds(study.created_at.as_ref()), "finished_at": seconds(study.finished_at.as_ref()),
         "best": study.best.as_ref().map(trial_json),
     })

@@ -76,6 +76,14 @@ pub struct Provenance {
     /// Standard deviation of that prediction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_deviation: Option<f64>,
+    /// Natural logarithm of the improvement on the best loss that the model expected of the point, in standard deviations
+    /// of the losses, whatever acquisition chose it; absent where the sampler computes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_improvement: Option<f64>,
+    /// High-probability bound, by the model that chose the point, on how much the best result may be above the least
+    /// possible loss, native loss units; absent where the sampler computes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regret_bound: Option<f64>,
     /// Number of the plan; filled in by the planner.
     #[serde(default)]
     pub plan: u64,

@@ -146,6 +146,8 @@ impl Composed {
                 model: proposal.model,
                 bracket: start.bracket,
                 acquisition: proposal.acquisition,
+                log_improvement: proposal.log_improvement,
+                regret_bound: proposal.regret_bound,
                 predicted_mean: proposal.prediction.map(|(mean, _)| mean),
                 predicted_deviation: proposal.prediction.map(|(_, deviation)| deviation),
                 ..Provenance::default()

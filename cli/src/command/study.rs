@@ -10,7 +10,7 @@ use boxwood_wire::v1::{
 };
 use serde_json::{Value, json};
 
-use crate::args::{ExportFormat, StudyCommand};
+use crate::args::{ExportFormat, LimitArgs, StudyCommand};
 use crate::output;
 use crate::remote::{Remote, plain, request_id};
 use crate::show;
@@ -32,14 +32,20 @@ pub(crate) async fn run(
         StudyCommand::Show(study) => show_one(&remote.study(&study.study).await?, as_json),
         StudyCommand::Best { study, top } => best(remote, &study.study, top, as_json).await,
         StudyCommand::Pause { study, reason } => {
-            act(remote, &study.study, StudyAction::Pause, reason, None, as_json).await
+            act(remote, &study.study, UpdateStudyRequest { reason, ..action(StudyAction::Pause) }, as_json)
+                .await
         }
-        StudyCommand::Resume { study, trials, seconds } => {
-            let budget = resumed_budget(&remote.study(&study.study).await?, trials, seconds);
-            act(remote, &study.study, StudyAction::Resume, String::new(), budget, as_json).await
+        StudyCommand::Resume { study, limits } => {
+            let request = limited(remote, &study.study, &limits, action(StudyAction::Resume)).await?;
+            act(remote, &study.study, request, as_json).await
+        }
+        StudyCommand::Update { study, limits } => {
+            let request = limited(remote, &study.study, &limits, UpdateStudyRequest::default()).await?;
+            act(remote, &study.study, request, as_json).await
         }
         StudyCommand::Cancel { study, reason } => {
-            act(remote, &study.study, StudyAction::Cancel, reason, None, as_json).await
+            act(remote, &study.study, UpdateStudyRequest { reason, ..action(StudyAction::Cancel) }, as_json)
+                .await
         }
         StudyCommand::Archive { study, undo } => archive(remote, &study.study, !undo, as_json).await,
         StudyCommand::Export { study, format, output } => {
@@ -164,6 +170,9 @@ fn show_one(study: &Study, as_json: bool) -> Result<()> {
     println!("  state      {}{reason}", show::study_state(study));
     println!("  solver     {}", spec["solver"]);
     println!("  budget     {}", spec["budget"]);
+    if spec["stop"].is_object() {
+        println!("  stop       {}", spec["stop"]);
+    }
     for objective in spec["objectives"].as_array().into_iter().flatten() {
         println!(
             "  objective  {} {}",
@@ -176,6 +185,7 @@ fn show_one(study: &Study, as_json: bool) -> Result<()> {
     counts.sort();
     println!("  trials     {} ({})", study.trials, counts.join(", "));
     println!("  resource   {} units trained", study.resource_used);
+    println!("  training   {:.0} s over all workers", study.training_seconds);
     if let Some(best) = &study.best {
         println!(
             "  best       {} in trial {}",
@@ -233,41 +243,58 @@ async fn best(remote: &Remote, study: &str, top: u32, as_json: bool) -> Result<(
     Ok(())
 }
 
-/// The stored budget with what the person raised; `None` when nothing was given.
-fn resumed_budget(study: &Study, trials: Option<u64>, seconds: Option<f64>) -> Option<Value> {
-    if trials.is_none() && seconds.is_none() {
-        return None;
-    }
-    let mut budget = show::parsed(&study.spec_json)["budget"].clone();
-    if !budget.is_object() {
-        budget = json!({});
-    }
-    if let Some(trials) = trials {
-        budget["trials"] = trials.into();
-    }
-    if let Some(seconds) = seconds {
-        budget["seconds"] = seconds.into();
-    }
-    Some(budget)
+fn action(action: StudyAction) -> UpdateStudyRequest {
+    UpdateStudyRequest { action: action.into(), ..UpdateStudyRequest::default() }
 }
 
-async fn act(
+/// A request with the limits that the person gave; a budget is sent in full, with what is stored for the rest.
+async fn limited(
     remote: &Remote,
     study: &str,
-    action: StudyAction,
-    reason: String,
-    budget: Option<Value>,
-    as_json: bool,
-) -> Result<()> {
+    limits: &LimitArgs,
+    request: UpdateStudyRequest,
+) -> Result<UpdateStudyRequest> {
+    let stop_json = changed_rules(limits)?;
+    let given = [
+        ("trials", limits.trials.map(Value::from)),
+        ("seconds", limits.seconds.map(Value::from)),
+        ("resource", limits.resource.map(Value::from)),
+    ];
+    let mut budget_json = String::new();
+    if given.iter().any(|(_, value)| value.is_some()) {
+        let mut budget = show::parsed(&remote.study(study).await?.spec_json)["budget"].clone();
+        if !budget.is_object() {
+            budget = json!({});
+        }
+        for (name, value) in given {
+            if let Some(value) = value {
+                budget[name] = value;
+            }
+        }
+        budget_json = budget.to_string();
+    }
+    Ok(UpdateStudyRequest { budget_json, stop_json, ..request })
+}
+
+/// Stop rules to change as JSON text, empty when there are none.
+fn changed_rules(limits: &LimitArgs) -> Result<String> {
+    if limits.stop.is_none() && limits.clear_stop.is_empty() {
+        return Ok(String::new());
+    }
+    let text = limits.stop.as_deref().unwrap_or("{}");
+    let rules = serde_json::from_str(text).context("--stop is not JSON")?;
+    let Value::Object(mut rules) = rules else { bail!("--stop is an object with one field per rule") };
+    for rule in &limits.clear_stop {
+        if rules.insert(rule.clone(), Value::Null).is_some() {
+            bail!("the rule `{rule}` is both set and removed");
+        }
+    }
+    Ok(Value::Object(rules).to_string())
+}
+
+async fn act(remote: &Remote, study: &str, request: UpdateStudyRequest, as_json: bool) -> Result<()> {
     let study = remote.study(study).await?;
-    let request = UpdateStudyRequest {
-        id: study.id,
-        action: action.into(),
-        reason,
-        budget_json: budget.map(|budget| budget.to_string()).unwrap_or_default(),
-        archived: None,
-        request_id: request_id(),
-    };
+    let request = UpdateStudyRequest { id: study.id, request_id: request_id(), ..request };
     let study = remote.studies().update_study(request).await.map_err(|s| plain(&s))?.into_inner();
     if as_json {
         return output::json(&show::study_json(&study));

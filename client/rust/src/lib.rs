@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod analysis;
 pub mod blocking;
 #[cfg(unix)]
 pub mod child;
@@ -38,6 +39,7 @@ mod study;
 mod transport;
 mod trial;
 
+pub use analysis::Analysis;
 pub use boxwood_wire::ErrorCode;
 pub use client::Client;
 pub use error::Error;

@@ -158,6 +158,8 @@ pub struct StudyInfo {
     pub trials: u32,
     /// Resource units trained.
     pub resource_used: u64,
+    /// Seconds that workers have trained in all leases, whatever became of them.
+    pub training_seconds: f64,
     /// Created at.
     #[serde(serialize_with = "rfc3339")]
     pub created_at: Option<SystemTime>,
@@ -344,6 +346,7 @@ impl TryFrom<v1::Study> for StudyInfo {
             counts: study.counts.into_iter().collect(),
             trials: study.trials,
             resource_used: study.resource_used,
+            training_seconds: study.training_seconds,
             created_at: time(study.created_at),
             finished_at: time(study.finished_at),
             best: study.best.map(TrialInfo::try_from).transpose()?,

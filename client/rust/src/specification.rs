@@ -102,6 +102,12 @@ impl StudyBuilder {
         self.budget("resource", units.into())
     }
 
+    /// Ends the study earlier by rules, for example `json!({"no_improvement": {"trials": 30}})`.
+    #[must_use]
+    pub fn stop(self, rules: Value) -> Self {
+        self.field("stop", rules)
+    }
+
     /// Adds a point to try first.
     #[must_use]
     pub fn initial_point<K: Into<String>, V: Into<Value>>(
@@ -187,6 +193,7 @@ mod tests {
             .solver("asha")
             .budget_trials(9)
             .budget_seconds(60.0)
+            .stop(json!({"training_seconds": 30}))
             .initial_point([("bias", true)])
             .seed(7);
         assert_eq!(
@@ -199,6 +206,7 @@ mod tests {
                 "fidelity": {"resource": "epochs", "rungs": [1, 3]},
                 "solver": {"name": "asha"},
                 "budget": {"trials": 9, "seconds": 60.0},
+                "stop": {"training_seconds": 30},
                 "initial_points": [{"bias": true}],
                 "seed": 7,
             })

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use boxwood_wire::v1;
 use serde_json::{Map, Value};
 
+use crate::analysis::Analysis;
 use crate::client::Shared;
 use crate::error::Error;
 use crate::lists::{Trials, Watch};
@@ -116,6 +117,13 @@ impl Study {
         self.update(v1::UpdateStudyRequest { budget_json, ..v1::UpdateStudyRequest::default() }).await
     }
 
+    /// Changes stop rules, given as in a specification: null removes a rule and absent ones stay, for example
+    /// `json!({"no_improvement": null, "training_seconds": 7200})`. A completed study goes on when its limits allow more.
+    pub async fn set_stop(&self, rules: &Value) -> Result<StudyInfo, Error> {
+        let stop_json = rules.to_string();
+        self.update(v1::UpdateStudyRequest { stop_json, ..v1::UpdateStudyRequest::default() }).await
+    }
+
     /// Trials page by page.
     pub fn trials(&self, filter: TrialFilter) -> Trials {
         Trials::new(self.shared.transport.clone(), self.id, filter)
@@ -128,9 +136,25 @@ impl Study {
 
     /// What the solver learned.
     pub async fn explain(&self) -> Result<Value, Error> {
-        let answer = self.shared.transport.explain_study(self.key()).await?;
-        serde_json::from_str(&answer.json)
-            .map_err(|error| Error::Answer { field: "json", reason: error.to_string() })
+        read(&self.shared.transport.explain_study(self.key()).await?)
+    }
+
+    /// What the results say, by kind or as an [`Analysis`]: an object with the `answer`, or with the reason `why_not`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorCode::SpecInvalid`] for an unknown kind and for an objective or trial that the study lacks.
+    pub async fn analyze(&self, analysis: impl Into<Analysis>) -> Result<Value, Error> {
+        let Analysis { kind, objective, trials, more } = analysis.into();
+        let id = self.id;
+        let request = v1::AnalyzeStudyRequest {
+            id,
+            kind,
+            objective,
+            trials,
+            more,
+            ..v1::AnalyzeStudyRequest::default()
+        };
+        read(&self.shared.transport.analyze_study(request).await?)
     }
 
     async fn act(&self, action: v1::StudyAction, reason: &str) -> Result<StudyInfo, Error> {
@@ -151,4 +175,9 @@ impl Study {
     fn key(&self) -> v1::GetStudyRequest {
         v1::GetStudyRequest { id: self.id, ..v1::GetStudyRequest::default() }
     }
+}
+
+fn read(document: &v1::JsonDocument) -> Result<Value, Error> {
+    serde_json::from_str(&document.json)
+        .map_err(|error| Error::Answer { field: "json", reason: error.to_string() })
 }

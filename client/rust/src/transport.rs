@@ -48,10 +48,12 @@ calls! {
     get_study: StudyServiceClient.get_study(v1::GetStudyRequest) -> v1::Study;
     /// A page of studies.
     list_studies: StudyServiceClient.list_studies(v1::ListStudiesRequest) -> v1::ListStudiesResponse;
-    /// Pauses, resumes, cancels, archives; raises the budget.
+    /// Pauses, resumes, cancels, archives; changes the budget and the stop rules.
     update_study: StudyServiceClient.update_study(v1::UpdateStudyRequest) -> v1::Study;
     /// What the solver learned.
     explain_study: StudyServiceClient.explain_study(v1::GetStudyRequest) -> v1::JsonDocument;
+    /// What the results say.
+    analyze_study: StudyServiceClient.analyze_study(v1::AnalyzeStudyRequest) -> v1::JsonDocument;
     /// Recomputes every plan and compares.
     replay_study: StudyServiceClient.replay_study(v1::GetStudyRequest) -> v1::ReplayResponse;
     /// Changes as they come.

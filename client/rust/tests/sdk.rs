@@ -10,10 +10,11 @@ mod tune;
 use std::time::Duration;
 
 use boxwood_client::{
-    Client, ClientOptions, Error, ErrorCode, Evaluation, RetryPolicy, Space, Study, StudyBuilder,
+    Analysis, Client, ClientOptions, Error, ErrorCode, Evaluation, RetryPolicy, Space, Study, StudyBuilder,
     StudyFilter, StudyState, TrialFilter, TrialState, Verdict, blocking,
 };
 use boxwood_wire::v1;
+use serde_json::json;
 use support::Fake;
 
 fn options(fake: &Fake) -> ClientOptions {
@@ -211,6 +212,22 @@ async fn optimize_turns_outcomes_into_endings() {
     );
 }
 
+#[tokio::test]
+async fn results_are_analyzed_and_stop_rules_changed() {
+    let fake = Fake::start().await;
+    let study = study(&fake, 1).await;
+    let importance = study.analyze("importance").await.unwrap();
+    assert_eq!(importance["kind"], "importance");
+    let plain = json!({"id": study.id(), "kind": "importance", "objective": 0, "trials": [], "more": null});
+    assert_eq!(importance["answer"], plain);
+    let asked = Analysis::new("forecast").objective(1).trials([3, 7]).more(50);
+    let answer = study.analyze(asked).await.unwrap();
+    let full = json!({"id": study.id(), "kind": "forecast", "objective": 1, "trials": [3, 7], "more": 50});
+    assert_eq!(answer["answer"], full);
+    let rules = json!({"no_improvement": null, "training_seconds": 60});
+    assert_eq!(study.set_stop(&rules).await.unwrap().spec["stop"], rules);
+}
+
 #[test]
 fn the_blocking_client_does_the_same() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -233,4 +250,8 @@ fn the_blocking_client_does_the_same() {
         study.trials(TrialFilter::default()).map(|trial| trial.map(|trial| trial.number)).collect();
     assert_eq!(numbers.unwrap(), [1, 2, 3]);
     assert_eq!(client.list_studies(&StudyFilter::default()).unwrap().len(), 1);
+    assert_eq!(study.analyze("front").unwrap()["answer"]["kind"], "front");
+    assert_eq!(study.explain().unwrap()["solver"], "random");
+    let cleared = json!({"regret_bound": null});
+    assert_eq!(study.set_stop(&cleared).unwrap().spec["stop"], cleared);
 }

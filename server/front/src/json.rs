@@ -2,7 +2,7 @@
 
 use boxwood_app::AppError;
 use boxwood_core::{Metrics, Point};
-use boxwood_study::{Budget, StudySpec, TrialState};
+use boxwood_study::{Budget, StopPatch, StudySpec, TrialState};
 use boxwood_wire::ErrorCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,6 +31,11 @@ pub(crate) fn point(text: &str, field: &str) -> Result<Point, Failure> {
 /// A budget.
 pub(crate) fn budget(text: &str) -> Result<Option<Budget>, Failure> {
     if text.is_empty() { Ok(None) } else { read(text, "budget_json").map(Some) }
+}
+
+/// Changes of stop rules.
+pub(crate) fn stop(text: &str) -> Result<Option<StopPatch>, Failure> {
+    if text.is_empty() { Ok(None) } else { read(text, "stop_json").map(Some) }
 }
 
 fn read<T: DeserializeOwned>(text: &str, field: &str) -> Result<T, Failure> {

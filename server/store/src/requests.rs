@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use boxwood_core::{Change, Diagnostics, Move, PlanEnd, Rung};
 use boxwood_study::{
-    Budget, CheckedStudy, CurvePoint, LeaseKey, PlanNumber, ProgramSpec, ProjectId, StudyEvent, StudyId,
-    StudyRecord, StudyState, Timestamp, TokenId, TrialId, TrialRecord, TrialState, WorkerName,
+    Budget, CheckedStudy, CurvePoint, LeaseKey, PlanNumber, ProgramSpec, ProjectId, StopPatch, StudyEvent,
+    StudyId, StudyRecord, StudyState, Timestamp, TokenId, TrialId, TrialRecord, TrialState, WorkerName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +153,8 @@ pub struct StudyPatch {
     pub reason: Option<String>,
     /// New budget; a completed study becomes active again when the new budget allows more.
     pub budget: Option<Budget>,
+    /// New stop rules; a completed study becomes active again when they differ and its budget allows more.
+    pub stop: Option<StopPatch>,
     /// New most open leases: `Some(None)` lifts the limit.
     pub max_open_leases: Option<Option<u32>>,
     /// New archive flag.

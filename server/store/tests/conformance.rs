@@ -11,6 +11,7 @@ macro_rules! every_store {
                 request_ids_repeat_the_first_answer,
                 closing_ends_open_trials,
                 a_raised_budget_reopens_a_completed_study,
+                stop_rules_can_be_changed,
                 notices_tell_of_changes,
             }
             plans {
@@ -27,6 +28,7 @@ macro_rules! every_store {
                 expired_leases_return_and_late_results_count,
                 cancelled_trials_tell_their_worker,
                 many_failures_pause_the_study,
+                all_training_seconds_are_counted,
             }
             workers {
                 studies_are_matched_with_workers,

@@ -31,6 +31,36 @@ async fn a_second_server_on_one_sqlite_file_is_refused() {
     assert_eq!(second.studies(all()).await.unwrap().items[0].spec.name, "a");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_the_first_schema_is_brought_up_to_date() {
+    let folder = SqliteFolder::new();
+    let store = connect(&folder.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    let study = create(&store, "old", json!({"stop": {"no_improvement": {"trials": 9}}})).await;
+    commit(&store, study.id, vec![start(1.0, 0), start(2.0, 0)]).await;
+    let grants = acquire(&store, "w", 2).await;
+    end(&store, &grants[0], reached(1, 0.5)).await;
+    let before = store.study(study.id).await.unwrap();
+    store.close().await;
+    let mut link = raw(&folder).await;
+    for text in [
+        "ALTER TABLE studies DROP COLUMN stop",
+        "ALTER TABLE studies DROP COLUMN training_seconds",
+        "ALTER TABLE studies DROP COLUMN reopened",
+        "ALTER TABLE trials DROP COLUMN lost",
+        "DELETE FROM _sqlx_migrations WHERE version = 2",
+    ] {
+        sqlx::query(text).execute(&mut link).await.unwrap();
+    }
+    link.close().await.unwrap();
+    let store = connect(&folder.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    assert_eq!(store.study(study.id).await.unwrap(), before);
+    assert_eq!((before.training_seconds, before.spec.stop.no_improvement.is_some()), (1.5, true));
+    end(&store, &grants[1], reached(1, 0.5)).await;
+    assert_eq!(store.study(study.id).await.unwrap().training_seconds, 3.0);
+}
+
 fn all() -> StudyFilter {
     StudyFilter {
         project: PROJECT,

@@ -16,17 +16,20 @@ pub struct BudgetLeft {
     pub seconds: Option<f64>,
     /// Resource units that may still be trained.
     pub resource: Option<u64>,
+    /// Seconds that may still be trained, over all workers.
+    pub training_seconds: Option<f64>,
 }
 
 impl BudgetLeft {
     /// Whether no new trial may be started. Trials that are open still finish.
     pub fn is_spent(&self) -> bool {
-        self.starts == Some(0) || self.seconds.is_some_and(|s| s <= 0.0) || self.resource == Some(0)
+        self.starts == Some(0) || self.is_time_or_resource_spent()
     }
 
     /// Whether time or resource has run out, which also ends resumes of paused trials.
     pub fn is_time_or_resource_spent(&self) -> bool {
-        self.seconds.is_some_and(|s| s <= 0.0) || self.resource == Some(0)
+        let over = |left: Option<f64>| left.is_some_and(|left| left <= 0.0);
+        over(self.seconds) || over(self.training_seconds) || self.resource == Some(0)
     }
 }
 
@@ -35,10 +38,12 @@ pub fn budget_left(study: &StudyRecord, now: Timestamp) -> BudgetLeft {
     let budget = &study.spec.budget;
     let cancelled = study.counts.get(&TrialState::Cancelled).copied().unwrap_or(0);
     let started = u64::from(study.trials).saturating_sub(cancelled);
+    let training = study.spec.stop.training_seconds;
     BudgetLeft {
         starts: budget.trials.map(|trials| trials.saturating_sub(started)),
         seconds: budget.seconds.map(|seconds| (seconds - now.seconds_since(study.budget_from)).max(0.0)),
         resource: budget.resource.map(|resource| resource.saturating_sub(study.resource_used)),
+        training_seconds: training.map(|most| (most - study.training_seconds).max(0.0)),
     }
 }
 

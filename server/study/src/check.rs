@@ -84,16 +84,18 @@ impl StudySpec {
     }
 
     fn check_stop(&self) -> Result<(), SpecError> {
-        self.stop.check(self.objectives.len()).map_err(|(name, reason)| field(name, reason))?;
-        // The rule reads the acquisition values of proposals, which these parameters make something else.
+        let (objectives, constraints) = (self.objectives.len(), self.constraints.len());
+        self.stop.check(objectives, constraints).map_err(|(name, reason)| field(name, reason))?;
+        // These parameters make the solver maximize something else than an expected improvement.
         let parameters = &self.solver.parameters;
-        let plain = parameters.get("acquisition").is_none_or(|value| value == "auto" || value == "log_ei")
-            && parameters.get("cost_aware").is_none_or(|value| value == false)
-            && !parameters.contains_key("beliefs");
+        let expects = ["auto", "log_ei", "noisy_ei"];
+        let plain =
+            parameters.get("acquisition").is_none_or(|value| expects.iter().any(|name| value == name))
+                && parameters.get("batch").is_none_or(|value| value != "ucb_pe");
         require(
             plain || self.stop.expected_improvement.is_none(),
             "stop.expected_improvement",
-            "it needs a solver without another acquisition, cost_aware and beliefs",
+            "it needs a solver that maximizes an expected improvement: acquisition auto, log_ei or noisy_ei",
         )
     }
 

@@ -4,7 +4,7 @@ use boxwood_core::{Metrics, Problem, Resource};
 use sha2::{Digest, Sha256};
 
 use crate::decide::check_report;
-use crate::ids::{LeaseKey, Timestamp};
+use crate::ids::{LeaseEpoch, LeaseKey, Timestamp};
 use crate::record::{EndingKind, Finish, FinishOutcome, Report};
 use crate::refusal::Refusal;
 use crate::row::TrialRow;
@@ -47,6 +47,8 @@ pub struct FinishEffect {
     pub point: Option<Report>,
     /// Resource units that this lease trained.
     pub resource: u64,
+    /// Seconds of training that the study counts for it, beyond those counted when the lease was lost.
+    pub seconds: f64,
     /// What it says about the worker.
     pub sign: WorkerSign,
 }
@@ -108,6 +110,7 @@ pub fn decide_finish(
         problem: &study.problem,
         closed: state.is_closed(),
         late,
+        epoch: key.epoch,
         finish,
         known,
         now,
@@ -125,6 +128,7 @@ struct Case<'a> {
     problem: &'a Problem,
     closed: bool,
     late: bool,
+    epoch: LeaseEpoch,
     finish: &'a Finish,
     known: Option<&'a Report>,
     now: Timestamp,
@@ -263,7 +267,11 @@ impl Case<'_> {
             (Some(result), None) => Some(result.clone()),
             (Some(_), Some(_)) | (None, _) => None,
         };
-        FinishEffect { row, point, resource: trained, sign }
+        let lost = self.row.lost.filter(|lost| self.late && lost.epoch == self.epoch);
+        // A late result takes the trial away from the worker that holds it now.
+        let taken = if self.late { self.row.leased_seconds(self.now) } else { 0.0 };
+        let seconds = (self.finish.seconds - lost.map_or(0.0, |lost| lost.seconds)).max(0.0) + taken;
+        FinishEffect { row, point, resource: trained, seconds, sign }
     }
 }
 

@@ -29,10 +29,10 @@ pub use record::{
     StudyRecord, TrialRecord, WorkerRecord,
 };
 pub use refusal::Refusal;
-pub use row::{FinishMark, HistoryEntry, LOST_LEASE_LIMIT, TrialRow};
+pub use row::{FinishMark, HistoryEntry, LOST_LEASE_LIMIT, LostLease, TrialRow};
 pub use spec::{
     Budget, CheckedStudy, DuplicatePolicy, FailureLimit, Freshness, ProgramSpec, SpecError, StudySpec,
 };
 pub use state::{StudyEvent, StudyState, TrialEvent, TrialState};
-pub use stop::{ExpectedImprovement, NoImprovement, StopRules};
+pub use stop::{ExpectedImprovement, NoImprovement, RegretBound, StopPatch, StopRules, Tolerance};
 pub use worker::{WorkerRow, quarantine_rule};

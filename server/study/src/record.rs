@@ -16,7 +16,7 @@ pub struct StudyRecord {
     pub id: StudyId,
     /// Project that it belongs to.
     pub project: ProjectId,
-    /// Specification in normal form (its budget may have been raised since creation).
+    /// Specification in normal form (its budget and stop rules may have been changed since creation).
     pub spec: StudySpec,
     /// Hash of the specification at creation.
     pub spec_hash: String,
@@ -40,6 +40,11 @@ pub struct StudyRecord {
     pub trials: u32,
     /// Resource units trained so far.
     pub resource_used: u64,
+    /// Seconds that workers have trained in all leases, whatever became of them: also in attempts that failed and leases
+    /// that were cancelled. A lost lease counts up to the worker's last heartbeat, unless its result still comes.
+    pub training_seconds: f64,
+    /// Change at which the study was last reopened, 0 when it never was: results up to it count towards no stop rule.
+    pub reopened: Change,
     /// Created at.
     pub created_at: Timestamp,
     /// Start of the budget in seconds.

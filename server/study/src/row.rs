@@ -26,6 +26,15 @@ pub struct FinishMark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry(pub Change, pub TrialState, pub Rung);
 
+/// The newest lease that was lost, so that a result that still comes is not counted twice.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LostLease {
+    /// Its epoch.
+    pub epoch: LeaseEpoch,
+    /// Seconds of training that the study counts for it.
+    pub seconds: f64,
+}
+
 /// A trial as the stores keep it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrialRow {
@@ -39,6 +48,8 @@ pub struct TrialRow {
     pub checkpoint_step: u64,
     /// The last accepted finish.
     pub finish: Option<FinishMark>,
+    /// The newest lease that was lost.
+    pub lost: Option<LostLease>,
     /// Every state that the trial went through.
     pub history: Vec<HistoryEntry>,
 }
@@ -110,11 +121,20 @@ impl TrialRow {
     }
 
     /// Its lease has expired: back to the queue, or ended where its study is closed or too many leases were lost.
-    pub fn reaped(&self, study_closed: bool, now: Timestamp) -> Result<Self, Refusal> {
+    /// `lease_seconds` is the length of a lease: the worker was last heard of that long before the end.
+    pub fn reaped(&self, lease_seconds: f64, study_closed: bool, now: Timestamp) -> Result<Self, Refusal> {
         let lost = self.record.lost_leases + 1;
         let mut row = self.returned(lost, study_closed, now)?;
         row.record.lost_leases = lost;
+        let held = self.record.lease.as_ref().map(|lease| lease.expires_at.seconds_since(lease.granted_at));
+        let seconds = (held.unwrap_or(0.0) - lease_seconds).max(0.0);
+        row.lost = Some(LostLease { epoch: self.record.epoch, seconds });
         Ok(row)
+    }
+
+    /// Seconds since the current lease was granted, 0 without one.
+    pub fn leased_seconds(&self, now: Timestamp) -> f64 {
+        self.record.lease.as_ref().map_or(0.0, |lease| now.seconds_since(lease.granted_at).max(0.0))
     }
 
     /// A lease given up without a result: see [`TrialRow::reaped`].

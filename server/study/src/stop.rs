@@ -1,35 +1,51 @@
-//! When a study has done enough, judged by what its trials measured.
+//! When a study has done enough, judged by what its trials measured: the rules, their checks and changes of them.
 
-use boxwood_core::{Problem, StudyView, TrialStatus, TrialView};
-use serde::{Deserialize, Serialize};
+mod reason;
 
-/// Samplers whose acquisition value is the logarithm of an expected improvement.
-const IMPROVEMENT_SAMPLERS: [&str; 5] = ["forest", "gp", "mfes", "transfer", "turbo"];
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Rules that end a study beside its budget and its objectives' targets; each may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StopRules {
-    /// The best result no longer improves.
+    /// The best result, or with several objectives the front, no longer improves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_improvement: Option<NoImprovement>,
-    /// Training seconds of all trials together, as their results report them.
+    /// Seconds that workers have trained in all, whatever became of it; see `StudyRecord::training_seconds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_seconds: Option<f64>,
     /// The solver's model expects nothing more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_improvement: Option<ExpectedImprovement>,
+    /// The solver's model is sure that the best result is nearly the best possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regret_bound: Option<RegretBound>,
 }
 
-/// Ends a study of one objective whose best result has not improved for a while.
+/// Ends a study whose best result has not improved for a while.
+///
+/// A feasible full result improves unless an earlier one that did is at most the tolerance worse in every objective:
+/// the archive of additive epsilon-dominance (Laumanns et al., "Combining convergence and diversity in evolutionary
+/// multiobjective optimization", 2002), which needs no reference point. With one objective that is a loss below the best
+/// one by more than the tolerance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoImprovement {
-    /// Full results in a row that do not improve on the best one before them.
+    /// Full results in a row that do not improve on those before them.
     pub trials: u64,
-    /// Improvements up to this do not count, in units of the metric.
+    /// Improvements up to this do not count, in units of the metrics.
     #[serde(default)]
-    pub tolerance: f64,
+    pub tolerance: Tolerance,
+}
+
+/// How much worse is as good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "use a number, or a list with one number per objective")]
+pub enum Tolerance {
+    /// The same for every objective.
+    Same(f64),
+    /// One per objective, in their order.
+    Each(Vec<f64>),
 }
 
 /// Ends a study whose model expects little of every point that it proposes.
@@ -42,6 +58,100 @@ pub struct ExpectedImprovement {
     pub proposals: u64,
 }
 
+/// Ends a study whose model bounds the regret of stopping now (Makarova et al., "Automatic termination for
+/// hyperparameter optimization", 2022).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegretBound {
+    /// Bound in units of the metric.
+    pub below: f64,
+    /// Measured proposals of the model in a row for which the bound was below.
+    pub proposals: u64,
+}
+
+/// A change of the rules; absent ones stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopPatch {
+    /// `Some(None)` removes the rule.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub no_improvement: Option<Option<NoImprovement>>,
+    /// `Some(None)` removes the rule.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub training_seconds: Option<Option<f64>>,
+    /// `Some(None)` removes the rule.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub expected_improvement: Option<Option<ExpectedImprovement>>,
+    /// `Some(None)` removes the rule.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub regret_bound: Option<Option<RegretBound>>,
+}
+
+/// A field that is there: null is a value.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+impl StopPatch {
+    /// The rules after this change.
+    #[must_use]
+    pub fn apply(&self, rules: &StopRules) -> StopRules {
+        let Self { no_improvement, training_seconds, expected_improvement, regret_bound } = self.clone();
+        let rules = rules.clone();
+        StopRules {
+            no_improvement: no_improvement.unwrap_or(rules.no_improvement),
+            training_seconds: training_seconds.unwrap_or(rules.training_seconds),
+            expected_improvement: expected_improvement.unwrap_or(rules.expected_improvement),
+            regret_bound: regret_bound.unwrap_or(rules.regret_bound),
+        }
+    }
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self::Same(0.0)
+    }
+}
+
+impl Tolerance {
+    fn values(&self) -> &[f64] {
+        match self {
+            Self::Same(value) => std::slice::from_ref(value),
+            Self::Each(values) => values,
+        }
+    }
+
+    fn of(&self, objective: usize) -> f64 {
+        match self {
+            Self::Same(value) => *value,
+            Self::Each(values) => values.get(objective).copied().unwrap_or(0.0),
+        }
+    }
+}
+
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Same(value) => value.fmt(formatter),
+            Self::Each(values) => {
+                let texts: Vec<String> = values.iter().map(f64::to_string).collect();
+                texts.join(", ").fmt(formatter)
+            }
+        }
+    }
+}
+
+/// What is wrong with a rule: the field and why.
+type Wrong = (&'static str, &'static str);
+
+fn require(holds: bool, field: &'static str, reason: &'static str) -> Result<(), Wrong> {
+    if holds { Ok(()) } else { Err((field, reason)) }
+}
+
+fn positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
+}
+
 impl StopRules {
     /// Whether there is no rule.
     pub fn is_none(&self) -> bool {
@@ -49,107 +159,31 @@ impl StopRules {
     }
 
     /// The field that is wrong, and why.
-    pub(crate) fn check(&self, objectives: usize) -> Result<(), (&'static str, &'static str)> {
-        let positive = |value: f64| value.is_finite() && value > 0.0;
+    pub(crate) fn check(&self, objectives: usize, constraints: usize) -> Result<(), Wrong> {
+        const COUNT: &str = "it must be at least 1";
+        const LIMIT: &str = "it must be finite and positive";
+        const SEVERAL: &str = "it looks at one objective, the study has more";
         if let Some(rule) = &self.no_improvement {
-            if objectives > 1 {
-                return Err(("stop.no_improvement", "it looks at one objective, the study has more"));
-            }
-            if rule.trials == 0 {
-                return Err(("stop.no_improvement.trials", "it must be at least 1"));
-            }
-            if !(rule.tolerance.is_finite() && rule.tolerance >= 0.0) {
-                return Err(("stop.no_improvement.tolerance", "it must be finite and not negative"));
-            }
+            let values = rule.tolerance.values();
+            let fits = matches!(rule.tolerance, Tolerance::Same(_)) || values.len() == objectives;
+            let sound = values.iter().all(|value| value.is_finite() && *value >= 0.0);
+            require(rule.trials > 0, "stop.no_improvement.trials", COUNT)?;
+            require(fits, "stop.no_improvement.tolerance", "a list has one number per objective")?;
+            require(sound, "stop.no_improvement.tolerance", "it must be finite and not negative")?;
         }
-        if self.training_seconds.is_some_and(|seconds| !positive(seconds)) {
-            return Err(("stop.training_seconds", "it must be finite and positive"));
-        }
+        require(self.training_seconds.is_none_or(positive), "stop.training_seconds", LIMIT)?;
         if let Some(rule) = &self.expected_improvement {
-            if objectives > 1 {
-                return Err(("stop.expected_improvement", "it looks at one objective, the study has more"));
-            }
-            if !positive(rule.below) {
-                return Err(("stop.expected_improvement.below", "it must be finite and positive"));
-            }
-            if rule.proposals == 0 {
-                return Err(("stop.expected_improvement.proposals", "it must be at least 1"));
-            }
+            require(objectives == 1, "stop.expected_improvement", SEVERAL)?;
+            require(positive(rule.below), "stop.expected_improvement.below", LIMIT)?;
+            require(rule.proposals > 0, "stop.expected_improvement.proposals", COUNT)?;
+        }
+        if let Some(rule) = &self.regret_bound {
+            require(objectives == 1, "stop.regret_bound", SEVERAL)?;
+            require(constraints == 0, "stop.regret_bound", "it needs a study without constraints")?;
+            require(positive(rule.below), "stop.regret_bound.below", LIMIT)?;
+            require(rule.proposals > 0, "stop.regret_bound.proposals", COUNT)?;
         }
         Ok(())
-    }
-
-    /// Why the study is done: the first rule that holds, one sentence. Pure: equal views give equal answers.
-    pub fn reason(&self, view: &StudyView) -> Option<String> {
-        let flat = self.no_improvement.as_ref().and_then(|rule| rule.reason(view));
-        flat.or_else(|| self.spent(view))
-            .or_else(|| self.expected_improvement.as_ref().and_then(|rule| rule.reason(view)))
-    }
-
-    fn spent(&self, view: &StudyView) -> Option<String> {
-        let most = self.training_seconds?;
-        let seconds =
-            |trial: &TrialView| trial.results.iter().filter_map(|result| result.seconds).next_back();
-        let spent: f64 = view.trials().iter().filter_map(seconds).sum();
-        (spent >= most).then(|| format!("the trials took {spent:.0} of {most:.0} seconds of training"))
-    }
-}
-
-/// Trials with a full result, in the order in which the results became visible.
-fn in_order(view: &StudyView) -> Vec<(&TrialView, &boxwood_core::RungResult)> {
-    let top = view.problem().ladder().top();
-    let counted =
-        |trial: &&TrialView| !matches!(trial.status, TrialStatus::Infeasible | TrialStatus::Cancelled);
-    let mut results: Vec<_> = view
-        .trials()
-        .iter()
-        .filter(counted)
-        .filter_map(|trial| trial.result(top).map(|result| (trial, result)))
-        .collect();
-    results.sort_by_key(|(trial, result)| (result.change, trial.number));
-    results
-}
-
-impl NoImprovement {
-    fn reason(&self, view: &StudyView) -> Option<String> {
-        let mut best: Option<f64> = None;
-        let mut since = 0;
-        for (_, result) in in_order(view) {
-            since += 1;
-            let feasible = result.violations.iter().all(|violation| *violation <= 0.0);
-            let Some(loss) = result.losses.first().copied().filter(|_| feasible) else { continue };
-            match best {
-                None => (best, since) = (Some(loss), 0),
-                Some(before) if loss < before - self.tolerance => (best, since) = (Some(loss), 0),
-                // Small steps add up: the best that they are compared with stays.
-                Some(_) => {}
-            }
-        }
-        let metric = metric(view.problem());
-        (best.is_some() && since >= self.trials).then(|| {
-            format!("`{metric}` has not improved by more than {} for {since} trials", self.tolerance)
-        })
-    }
-}
-
-fn metric(problem: &Problem) -> &str {
-    problem.objectives().first().map_or("", |objective| objective.metric.as_str())
-}
-
-impl ExpectedImprovement {
-    fn reason(&self, view: &StudyView) -> Option<String> {
-        let limit = self.below.ln();
-        let proposed = in_order(view).into_iter().rev().filter_map(|(trial, _)| {
-            let by_model = IMPROVEMENT_SAMPLERS.contains(&trial.provenance.sampler.as_str());
-            trial.provenance.acquisition.filter(|_| by_model)
-        });
-        let low = proposed.take_while(|value| *value < limit).take(self.proposals as usize).count() as u64;
-        (low >= self.proposals).then(|| {
-            format!(
-                "the last {low} proposals were each expected to improve by less than {} standard deviations",
-                self.below
-            )
-        })
     }
 }
 
@@ -157,88 +191,56 @@ impl ExpectedImprovement {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::sync::Arc;
-
-    use boxwood_core::{Change, Origin, ProblemSpec, Provenance, Rung, RungResult, TrialNumber};
-
     use super::*;
-
-    /// A study whose trials have these losses, expected improvements and ten seconds each.
-    fn view(trials: &[(f64, f64)]) -> StudyView {
-        let spec: ProblemSpec = serde_json::from_str(
-            r#"{"space": {"parameters": [{"name": "x", "type": "float", "low": 0, "high": 1}]},
-                "objectives": [{"metric": "loss", "goal": "minimize"}]}"#,
-        )
-        .unwrap();
-        let problem = Arc::new(spec.check().unwrap());
-        let trial = |(index, (loss, improvement)): (usize, &(f64, f64))| {
-            let encoded = vec![index as f64 / 100.0];
-            TrialView {
-                number: TrialNumber(index as u32 + 1),
-                point: problem.space().decode(&encoded),
-                encoded,
-                origin: Origin::Solver,
-                provenance: Provenance {
-                    sampler: "gp".into(),
-                    acquisition: Some(improvement.ln()),
-                    ..Provenance::default()
-                },
-                status: TrialStatus::Completed,
-                target: Rung(0),
-                results: vec![RungResult {
-                    rung: Rung(0),
-                    losses: vec![*loss],
-                    violations: vec![],
-                    seconds: Some(10.0),
-                    change: Change(index as u64 + 1),
-                }],
-            }
-        };
-        let trials = trials.iter().enumerate().map(trial).collect();
-        StudyView::new(problem, Change(99), trials)
-    }
-
-    fn flat(trials: u64, tolerance: f64) -> StopRules {
-        StopRules { no_improvement: Some(NoImprovement { trials, tolerance }), ..StopRules::default() }
-    }
-
-    #[test]
-    fn a_flat_end_stops_and_small_steps_add_up() {
-        let falling: Vec<(f64, f64)> = (0..10).map(|n| (1.0 - 0.04 * f64::from(n), 1.0)).collect();
-        assert_eq!(flat(3, 0.0).reason(&view(&falling)), None);
-        // A step of 0.04 alone does not count, but after three of them the best has improved by 0.12.
-        assert_eq!(flat(3, 0.1).reason(&view(&falling)), None);
-        assert!(flat(2, 0.1).reason(&view(&falling[..9])).is_some());
-        let reason = flat(2, 0.0).reason(&view(&[(1.0, 1.0), (0.5, 1.0), (0.5, 1.0), (0.7, 1.0)])).unwrap();
-        assert_eq!(reason, "`loss` has not improved by more than 0 for 2 trials");
-        assert_eq!(flat(1, 0.0).reason(&view(&[])), None);
-    }
-
-    #[test]
-    fn seconds_add_up_over_trials() {
-        let rules = StopRules { training_seconds: Some(30.0), ..StopRules::default() };
-        assert_eq!(rules.reason(&view(&[(1.0, 1.0); 2])), None);
-        assert!(rules.reason(&view(&[(1.0, 1.0); 3])).unwrap().contains("30 of 30 seconds"));
-    }
-
-    #[test]
-    fn low_expectations_in_a_row_stop() {
-        let rule = ExpectedImprovement { below: 0.01, proposals: 2 };
-        let rules = StopRules { expected_improvement: Some(rule), ..StopRules::default() };
-        assert_eq!(rules.reason(&view(&[(1.0, 0.001), (1.0, 0.5), (1.0, 0.001)])), None);
-        assert!(rules.reason(&view(&[(1.0, 0.5), (1.0, 0.001), (1.0, 0.001)])).is_some());
-    }
 
     #[test]
     fn nonsense_is_named() {
-        let field = |rules: StopRules, objectives| rules.check(objectives).unwrap_err().0;
-        assert_eq!(field(flat(0, 0.0), 1), "stop.no_improvement.trials");
-        assert_eq!(field(flat(1, f64::NAN), 1), "stop.no_improvement.tolerance");
-        assert_eq!(field(flat(1, 0.0), 2), "stop.no_improvement");
-        let seconds = StopRules { training_seconds: Some(0.0), ..StopRules::default() };
-        assert_eq!(field(seconds, 1), "stop.training_seconds");
-        let rule = ExpectedImprovement { below: -1.0, proposals: 1 };
-        let rules = StopRules { expected_improvement: Some(rule), ..StopRules::default() };
-        assert_eq!(field(rules, 1), "stop.expected_improvement.below");
+        let check = |json: &str, objectives, constraints| {
+            let rules: StopRules = serde_json::from_str(json).unwrap();
+            rules.check(objectives, constraints).map_err(|(field, _)| field)
+        };
+        for (json, objectives, field) in [
+            (r#"{"no_improvement": {"trials": 0}}"#, 1, "stop.no_improvement.trials"),
+            (r#"{"no_improvement": {"trials": 1, "tolerance": -1}}"#, 1, "stop.no_improvement.tolerance"),
+            (r#"{"no_improvement": {"trials": 1, "tolerance": [1, 2]}}"#, 1, "stop.no_improvement.tolerance"),
+            (r#"{"training_seconds": 0}"#, 1, "stop.training_seconds"),
+            (
+                r#"{"expected_improvement": {"below": 0, "proposals": 1}}"#,
+                1,
+                "stop.expected_improvement.below",
+            ),
+            (r#"{"expected_improvement": {"below": 1, "proposals": 1}}"#, 2, "stop.expected_improvement"),
+            (r#"{"regret_bound": {"below": 1, "proposals": 0}}"#, 1, "stop.regret_bound.proposals"),
+            (r#"{"regret_bound": {"below": -1, "proposals": 1}}"#, 1, "stop.regret_bound.below"),
+            (r#"{"regret_bound": {"below": 1, "proposals": 1}}"#, 2, "stop.regret_bound"),
+        ] {
+            assert_eq!(check(json, objectives, 0), Err(field), "{json}");
+        }
+        assert_eq!(
+            check(r#"{"regret_bound": {"below": 1, "proposals": 1}}"#, 1, 1),
+            Err("stop.regret_bound")
+        );
+        assert_eq!(check(r#"{"no_improvement": {"trials": 1, "tolerance": [1, 2]}}"#, 2, 0), Ok(()));
+        let words =
+            serde_json::from_str::<StopRules>(r#"{"no_improvement": {"trials": 1, "tolerance": "a"}}"#);
+        assert!(words.unwrap_err().to_string().contains("one number per objective"));
+    }
+
+    #[test]
+    fn a_patch_sets_clears_and_leaves_each_rule() {
+        let rules: StopRules =
+            serde_json::from_str(r#"{"no_improvement": {"trials": 3}, "training_seconds": 60}"#).unwrap();
+        let patch = |json: &str| serde_json::from_str::<StopPatch>(json).unwrap().apply(&rules);
+        assert_eq!(patch("{}"), rules);
+        let cleared = patch(r#"{"no_improvement": null}"#);
+        assert_eq!((cleared.no_improvement, cleared.training_seconds), (None, Some(60.0)));
+        let raised = patch(r#"{"training_seconds": 90, "regret_bound": {"below": 0.1, "proposals": 2}}"#);
+        assert_eq!((raised.training_seconds, &raised.no_improvement), (Some(90.0), &rules.no_improvement));
+        assert!(raised.regret_bound.is_some());
+        // A stored request reads as it was: null and absence stay apart.
+        let text = r#"{"no_improvement":null}"#;
+        let read: StopPatch = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        assert!(serde_json::from_str::<StopPatch>(r#"{"no_improvment": null}"#).is_err());
     }
 }

@@ -52,6 +52,7 @@ fn queued() -> TrialRow {
         memory_failures: 0,
         checkpoint_step: 0,
         finish: None,
+        lost: None,
         history: Vec::new(),
     }
 }
@@ -171,16 +172,42 @@ fn failures_use_attempts_and_other_ends_do_not() {
 fn many_lost_leases_fail_a_trial() {
     let mut row = queued();
     for _ in 1..LOST_LEASE_LIMIT {
-        row = lease(&row).0.reaped(false, NOW).unwrap();
+        row = lease(&row).0.reaped(30.0, false, NOW).unwrap();
         assert_eq!(row.record.state, TrialState::Queued);
     }
-    assert_eq!(lease(&row).0.reaped(false, NOW).unwrap().record.state, TrialState::Failed);
+    assert_eq!(lease(&row).0.reaped(30.0, false, NOW).unwrap().record.state, TrialState::Failed);
+}
+
+#[test]
+fn every_second_of_training_is_counted_once() {
+    let (row, old) = lease(&queued());
+    for kind in
+        [EndingKind::Reached, EndingKind::ProgramFailed, EndingKind::OutOfMemory, EndingKind::Preempted]
+    {
+        let result = (kind == EndingKind::Reached).then(|| report(1, 0.7));
+        assert_eq!(accepted(&row, old, &finish(kind, result)).seconds, 2.0, "{kind:?}");
+    }
+    // Renewed for the last time 1.5 seconds after the grant; the worker died at some time after that.
+    let mut renewed = row;
+    renewed.record.lease.as_mut().unwrap().expires_at = NOW.plus_seconds(31.5);
+    let reaped = renewed.reaped(30.0, false, NOW.plus_seconds(40.0)).unwrap();
+    assert_eq!(reaped.lost, Some(LostLease { epoch: old.epoch, seconds: 1.5 }));
+    // It did not die: what its result says counts in full, less what was counted.
+    let good = finish(EndingKind::Reached, Some(report(1, 0.7)));
+    assert_eq!(accepted(&reaped, old, &good).seconds, 0.5);
+    // Meanwhile another worker has trained for four seconds.
+    let (again, _) = lease(&reaped);
+    let now = NOW.plus_seconds(4.0);
+    match decide_finish(&again, &study(), StudyState::Active, old, &good, None, now).unwrap() {
+        FinishDecision::Accepted(effect) => assert_eq!(effect.seconds, 4.5),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
 fn a_late_result_counts_while_the_trial_is_open() {
     let (row, old) = lease(&queued());
-    let requeued = row.reaped(false, NOW).unwrap();
+    let requeued = row.reaped(30.0, false, NOW).unwrap();
     let good = finish(EndingKind::Reached, Some(report(1, 0.7)));
     assert_eq!(accepted(&requeued, old, &good).row.record.state, TrialState::Paused);
     let (leased, new) = lease(&requeued);
@@ -225,7 +252,7 @@ fn nothing_returns_to_the_queue_of_a_closed_study() {
         let decision = decide(&row, StudyState::Cancelled, key, &finish(kind, result)).unwrap();
         assert!(matches!(decision, FinishDecision::Accepted(e) if e.row.record.state == state), "{kind:?}");
     }
-    assert_eq!(row.reaped(true, NOW).unwrap().record.state, TrialState::Cancelled);
+    assert_eq!(row.reaped(30.0, true, NOW).unwrap().record.state, TrialState::Cancelled);
 }
 
 #[test]
@@ -288,6 +315,8 @@ fn budgets_count_down() {
         counts: BTreeMap::from([(TrialState::Cancelled, 2), (TrialState::Queued, 2)]),
         trials: 4,
         resource_used: 30,
+        training_seconds: 50.0,
+        reopened: Change(0),
         created_at: Timestamp(0),
         budget_from: Timestamp(1_000_000),
         finished_at: None,
@@ -295,6 +324,12 @@ fn budgets_count_down() {
     let left = budget_left(&record, NOW);
     assert_eq!((left.starts, left.seconds, left.resource), (Some(3), Some(6.0), Some(70)));
     assert!(!left.is_spent());
+    record.spec.stop.training_seconds = Some(60.0);
+    assert_eq!(budget_left(&record, NOW).training_seconds, Some(10.0));
+    assert!(!budget_left(&record, NOW).is_spent());
+    record.training_seconds = 60.5;
+    assert!(budget_left(&record, NOW).is_time_or_resource_spent());
+    record.spec.stop.training_seconds = None;
     record.resource_used = 100;
     assert!(budget_left(&record, NOW).is_spent());
 }

@@ -32,7 +32,8 @@ fn expected_improvement_is_read_where_it_is_what_the_solver_says() {
     assert!(spec(r#"{"name": "bo", "acquisition": "log_ei"}"#).is_ok());
     let error = spec(r#"{"name": "bo", "acquisition": "lcb"}"#).unwrap_err().to_string();
     assert!(error.starts_with("stop.expected_improvement"), "{error}");
-    assert!(spec(r#"{"name": "bo", "cost_aware": true}"#).is_err());
+    assert!(spec(r#"{"name": "bo", "batch": "ucb_pe"}"#).is_err());
+    assert!(spec(r#"{"name": "bo", "cost_aware": true, "acquisition": "noisy_ei"}"#).is_ok());
 }
 
 #[test]

@@ -249,6 +249,8 @@ fn signed(mut planned: Move, arm: &str) -> Move {
     let (Move::Start { provenance, .. } | Move::Resume { provenance, .. }) = &mut planned;
     NAME.clone_into(&mut provenance.solver);
     provenance.arm = Some(arm.to_owned());
+    // A bound within an arm says nothing of the others.
+    provenance.regret_bound = None;
     planned
 }
 

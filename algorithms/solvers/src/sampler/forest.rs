@@ -180,6 +180,8 @@ impl State {
         Ok(found.map(|candidate| Proposal {
             prediction: predict_loss(&self.objective, &candidate.row),
             acquisition: Some(candidate.value),
+            log_improvement: improvement.is_some().then_some(candidate.value),
+            regret_bound: None,
             model: Some(format!("random forest on {} results", training.measured)),
             row: candidate.row,
             sampler: "forest",

@@ -111,6 +111,8 @@ impl Sampler for MfesSampler {
             Ok(found.map(|candidate| Proposal {
                 prediction: predict_loss(posterior.as_ref(), &candidate.row),
                 acquisition: Some(candidate.value),
+                log_improvement: Some(candidate.value),
+                regret_bound: None,
                 model: Some(Self::text(levels, request.view)),
                 row: candidate.row,
                 sampler: "mfes",

@@ -63,13 +63,25 @@ pub(crate) struct Proposal {
     pub(crate) model: Option<String>,
     /// Acquisition value, log domain.
     pub(crate) acquisition: Option<f64>,
+    /// Logarithm of the expected improvement in deviations of the losses, where the acquisition is one.
+    pub(crate) log_improvement: Option<f64>,
+    /// Bound on the regret of stopping now, native units of the loss; `gp/regret.rs`.
+    pub(crate) regret_bound: Option<f64>,
     /// Predicted mean and standard deviation of the first objective's loss, native units.
     pub(crate) prediction: Option<(f64, f64)>,
 }
 
 impl Proposal {
     pub(crate) fn plain(row: Vec<f64>, sampler: &'static str) -> Self {
-        Self { row, sampler, model: None, acquisition: None, prediction: None }
+        Self {
+            row,
+            sampler,
+            model: None,
+            acquisition: None,
+            log_improvement: None,
+            regret_bound: None,
+            prediction: None,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
 use super::Trial;
+use crate::analysis::Analysis;
 use crate::error::Error;
 use crate::model::{StudyChange, StudyInfo, TrialFilter, TrialInfo};
 use crate::optimize::{Evaluation, conclude};
@@ -90,6 +91,26 @@ impl Study {
     /// Ends the study.
     pub fn cancel(&self, reason: &str) -> Result<StudyInfo, Error> {
         self.runtime.block_on(self.inner.cancel(reason))
+    }
+
+    /// Replaces the budget, given as in a specification.
+    pub fn set_budget(&self, budget: &Value) -> Result<StudyInfo, Error> {
+        self.runtime.block_on(self.inner.set_budget(budget))
+    }
+
+    /// Changes stop rules, see [`crate::Study::set_stop`].
+    pub fn set_stop(&self, rules: &Value) -> Result<StudyInfo, Error> {
+        self.runtime.block_on(self.inner.set_stop(rules))
+    }
+
+    /// What the solver learned.
+    pub fn explain(&self) -> Result<Value, Error> {
+        self.runtime.block_on(self.inner.explain())
+    }
+
+    /// What the results say, see [`crate::Study::analyze`].
+    pub fn analyze(&self, analysis: impl Into<Analysis>) -> Result<Value, Error> {
+        self.runtime.block_on(self.inner.analyze(analysis))
     }
 
     /// Trials in order, read page by page. After an error the iterator ends.

@@ -106,11 +106,17 @@ impl v1::study_service_server::StudyService for Services {
             v1::StudyAction::Pause => v1::StudyState::Paused,
             v1::StudyAction::Resume => v1::StudyState::Active,
             v1::StudyAction::Cancel => v1::StudyState::Cancelled,
-            v1::StudyAction::Unspecified => return Err(refuse(ErrorCode::SpecInvalid, "action")),
+            v1::StudyAction::Unspecified if request.stop_json.is_empty() => {
+                return Err(refuse(ErrorCode::SpecInvalid, "action"));
+            }
+            v1::StudyAction::Unspecified => v1::StudyState::Active,
         };
         let changed = state.studies.iter_mut().find(|study| study.id == request.id).unwrap();
         changed.state = new.into();
         changed.state_reason = request.reason;
+        if !request.stop_json.is_empty() {
+            changed.spec_json = format!(r#"{{"stop": {}}}"#, request.stop_json);
+        }
         Ok(Response::new(changed.clone()))
     }
 
@@ -121,7 +127,11 @@ impl v1::study_service_server::StudyService for Services {
 
     async fn analyze_study(&self, request: Request<v1::AnalyzeStudyRequest>) -> Answer<v1::JsonDocument> {
         drop(self.enter("analyze_study", &request)?);
-        Ok(Response::new(v1::JsonDocument { json: "{}".into() }))
+        let v1::AnalyzeStudyRequest { id, kind, objective, trials, more, .. } = request.into_inner();
+        let asked = serde_json::json!({"id": id, "kind": kind, "objective": objective, "trials": trials, "more": more});
+        Ok(Response::new(v1::JsonDocument {
+            json: serde_json::json!({"kind": kind, "answer": asked}).to_string(),
+        }))
     }
 
     async fn replay_study(&self, request: Request<v1::GetStudyRequest>) -> Answer<v1::ReplayResponse> {

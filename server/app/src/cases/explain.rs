@@ -99,6 +99,8 @@ pub struct BudgetSummary {
     pub seconds: Option<f64>,
     /// Resource units.
     pub resource: Option<u64>,
+    /// Seconds of training over all workers.
+    pub training_seconds: Option<f64>,
 }
 
 /// A plan in short.
@@ -149,6 +151,7 @@ impl<S: Store> App<S> {
                 trials: left.starts,
                 seconds: left.seconds,
                 resource: left.resource,
+                training_seconds: left.training_seconds,
             },
             plans: plans
                 .into_iter()

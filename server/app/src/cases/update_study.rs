@@ -1,7 +1,7 @@
-//! Pause, resume, cancel or archive a study; raise its budget.
+//! Pause, resume, cancel or archive a study; change its budget and stop rules.
 
 use boxwood_store::{Requested, Role, Store, StudyPatch};
-use boxwood_study::{Budget, StudyEvent, StudyId, StudyRecord};
+use boxwood_study::{Budget, StopPatch, StudyEvent, StudyId, StudyRecord};
 
 use crate::error::AppError;
 use crate::{App, Principal};
@@ -15,6 +15,8 @@ pub struct UpdateStudy {
     pub reason: Option<String>,
     /// New budget in full.
     pub budget: Option<Budget>,
+    /// Stop rules to set or clear.
+    pub stop: Option<StopPatch>,
     /// New archive flag.
     pub archived: Option<bool>,
 }
@@ -33,13 +35,14 @@ impl<S: Store> App<S> {
         if update == UpdateStudy::default() {
             return Err(AppError::invalid("action", "the request changes nothing"));
         }
-        if let Some(budget) = &update.budget {
+        let UpdateStudy { event, reason, budget, stop, archived } = update;
+        if budget.is_some() || stop.is_some() {
             let mut spec = self.inner.store.study(id).await?.spec;
-            spec.budget = budget.clone();
+            spec.budget = budget.clone().unwrap_or(spec.budget);
+            spec.stop = stop.as_ref().map_or_else(|| spec.stop.clone(), |stop| stop.apply(&spec.stop));
             (self.inner.build)(&spec)?;
         }
-        let UpdateStudy { event, reason, budget, archived } = update;
-        let patch = StudyPatch { event, reason, budget, max_open_leases: None, archived };
+        let patch = StudyPatch { event, reason, budget, stop, max_open_leases: None, archived };
         let study = self.inner.store.patch_study(id, Requested { id: request_id, body: patch }).await?;
         self.touched(id);
         Ok(study)

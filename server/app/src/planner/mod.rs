@@ -135,7 +135,7 @@ async fn step<S: Store>(app: &App<S>, hub: &Arc<Hub>, memory: &mut Memory) -> Re
     }
     let now = app.wanted(hub, Some(&seen));
     let left = app.budget_left(&seen).await?;
-    let stop = seen.study.spec.stop.reason(&seen.view);
+    let stop = seen.study.spec.stop.reason(&seen.view, seen.study.reopened);
     let is_stopping = stop.is_some();
     if finish_study(app, &seen, &left, stop).await? {
         return Ok(Step::Again);
@@ -159,6 +159,9 @@ async fn step<S: Store>(app: &App<S>, hub: &Arc<Hub>, memory: &mut Memory) -> Re
     let sleeps = seen.model.is_blind() && !ends_by_result && left.starts.is_none_or(|starts| starts > 0);
     let low_water = if sleeps { i64::from(blind_batch(situation.trials) / 4) } else { i64::MAX };
     hub.low_water.store(low_water, Ordering::Relaxed);
+    if is_stopping || left.is_time_or_resource_spent() {
+        return withdraw(app, &seen).await;
+    }
     let Decision::Plan { want, replaces } = decide(&situation) else { return Ok(Step::Idle) };
     let starts_left = starts_left(app, &seen, &left, replaces.len() as u64, want);
     let fingerprint = Fingerprint {
@@ -167,7 +170,7 @@ async fn step<S: Store>(app: &App<S>, hub: &Arc<Hub>, memory: &mut Memory) -> Re
         cancelled: seen.count(TrialState::Cancelled),
         starts_left,
     };
-    if memory.fruitless == Some(fingerprint) || left.is_time_or_resource_spent() || is_stopping {
+    if memory.fruitless == Some(fingerprint) {
         return Ok(Step::Idle);
     }
     plan(app, hub, memory, &seen, want, starts_left, replaces, fingerprint).await
@@ -308,6 +311,18 @@ async fn plan<S: Store>(
     Ok(Step::Again)
 }
 
+/// Cancels what a plan has queued and nobody has leased, in a study that ends with the trials that run.
+async fn withdraw<S: Store>(app: &App<S>, seen: &Seen) -> Result<Step, AppError> {
+    for start in &seen.queued_starts {
+        match app.inner.store.cancel_trial(start.trial, "the study is about to end".into()).await {
+            // It was leased and ended, or another server was faster.
+            Ok(_) | Err(boxwood_store::StoreError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(if seen.queued_starts.is_empty() { Step::Idle } else { Step::Again })
+}
+
 /// Completes a study whose target is reached, or of which nothing runs any more when a stop rule holds, the reason of
 /// which is given, or time or resource is spent. True when the study changed.
 async fn finish_study<S: Store>(
@@ -322,14 +337,21 @@ async fn finish_study<S: Store>(
         return Ok(true);
     }
     if left.is_time_or_resource_spent() && seen.count(TrialState::Leased) == 0 {
-        let what = if left.resource == Some(0) { "resource" } else { "time" };
-        end(app, seen, format!("the budget of {what} is spent")).await?;
+        let reason = match seen.study.spec.stop.training_seconds {
+            _ if left.resource == Some(0) => "the budget of resource is spent".into(),
+            Some(most) if left.training_seconds == Some(0.0) => {
+                format!("the trials took {:.0} of {most:.0} seconds of training", seen.study.training_seconds)
+            }
+            _ => "the budget of time is spent".into(),
+        };
+        end(app, seen, reason).await?;
         return Ok(true);
     }
     Ok(false)
 }
 
-/// Why the study's target counts as reached: every objective's target is met by one feasible trial at the top rung.
+/// Why the study's target counts as reached: every objective's target is met by one feasible trial at the top rung. A
+/// study that was reopened after that goes on without it.
 fn target_reached(seen: &Seen) -> Option<String> {
     let problem = seen.model.problem();
     let targets: Vec<f64> = problem
@@ -347,8 +369,9 @@ fn target_reached(seen: &Seen) -> Option<String> {
                     && result.losses.iter().zip(&targets).all(|(loss, target)| loss <= target)
             })
     };
-    let trial = seen.view.trials().iter().find(met)?;
-    Some(format!("trial {} reached the target", trial.number.0))
+    let reached = |trial: &boxwood_core::TrialView| trial.result(top).map(|result| result.change);
+    let trial = seen.view.trials().iter().filter(met).min_by_key(|trial| reached(trial))?;
+    (reached(trial)? > seen.study.reopened).then(|| format!("trial {} reached the target", trial.number.0))
 }
 
 async fn end<S: Store>(app: &App<S>, seen: &Seen, reason: String) -> Result<(), AppError> {

@@ -4,5 +4,6 @@
 mod determinism;
 mod planner;
 mod scripted;
+mod stops;
 mod tenancy;
 mod transfer;

@@ -144,6 +144,7 @@ pub(super) fn study(record: StudyRecord, project: String) -> Result<v1::Study, F
         counts,
         trials: record.trials,
         resource_used: record.resource_used,
+        training_seconds: record.training_seconds,
         created_at: Some(time(record.created_at)),
         finished_at: record.finished_at.map(time),
         best: None,

@@ -89,6 +89,7 @@ impl StudyService for Grpc {
                 event: convert::action(message.action)?,
                 reason: convert::non_empty(message.reason),
                 budget: json::budget(&message.budget_json)?,
+                stop: json::stop(&message.stop_json)?,
                 archived: message.archived,
             };
             let id = convert::non_empty(message.request_id);

@@ -6,8 +6,8 @@ use boxwood_app::{Best, StudyDetail};
 use boxwood_core::{Metrics, Origin, Point, Verdict};
 use boxwood_store::{Grant, HeartbeatAnswer, LeaseCommand, WorkerHello};
 use boxwood_study::{
-    Budget, CurvePoint, EndingKind, LeaseEpoch, LeaseKey, ProjectId, StudyRecord, StudySpec, StudyState,
-    Timestamp, TrialId, TrialRecord, TrialState, WorkerName, WorkerRecord,
+    Budget, CurvePoint, EndingKind, LeaseEpoch, LeaseKey, ProjectId, StopPatch, StudyRecord, StudySpec,
+    StudyState, Timestamp, TrialId, TrialRecord, TrialState, WorkerName, WorkerRecord,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -55,6 +55,8 @@ pub(crate) struct StudyBody {
     trials: u32,
     /// Resource units trained.
     resource_used: u64,
+    /// Seconds that workers have trained in all leases, whatever became of them.
+    training_seconds: f64,
     /// Created at.
     created_at: String,
     /// Finished at.
@@ -88,6 +90,7 @@ impl StudyBody {
             counts: record.counts.iter().map(|(state, n)| (json::trial_state(*state), *n)).collect(),
             trials: record.trials,
             resource_used: record.resource_used,
+            training_seconds: record.training_seconds,
             created_at: time(record.created_at),
             finished_at: record.finished_at.map(time),
             best: None,
@@ -487,6 +490,10 @@ pub(crate) struct UpdateBody {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub(super) budget: Option<Budget>,
+    /// Stop rules to change: null removes a rule, absent ones stay.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub(super) stop: Option<StopPatch>,
     #[serde(default)]
     pub(super) archived: Option<bool>,
     #[serde(default)]

@@ -135,7 +135,7 @@ pub(super) async fn get_study(
     study.await.map(web::Json)
 }
 
-/// Pauses, resumes, cancels or archives a study; raises its budget.
+/// Pauses, resumes, cancels or archives a study; changes its budget and stop rules.
 #[utoipa::path(tag = "studies", request_body = UpdateBody,
     responses((status = 200, body = StudyBody), (status = "4XX", body = Problem)))]
 #[patch("/v1/studies/{id}")]
@@ -145,7 +145,7 @@ pub(super) async fn update_study(
     id: web::Path<i64>,
     body: Body<UpdateBody>,
 ) -> Result<web::Json<StudyBody>, Failure> {
-    let UpdateBody { action, reason, budget, archived, request_id: given } = body.0;
+    let UpdateBody { action, reason, budget, stop, archived, request_id: given } = body.0;
     let given = request_id(&request, given);
     let event = action.map(|action| match action {
         ActionBody::Pause => StudyEvent::Pause,
@@ -153,7 +153,7 @@ pub(super) async fn update_study(
         ActionBody::Cancel => StudyEvent::Cancel,
     });
     let study = call(&state, &request, "update_study", move |app, caller| async move {
-        let update = UpdateStudy { event, reason, budget, archived };
+        let update = UpdateStudy { event, reason, budget, stop, archived };
         let study = app.update_study(&caller, StudyId(id.into_inner()), update, given).await?;
         let project = app.project_name(study.project).await?;
         Ok(StudyBody::new(study, project))

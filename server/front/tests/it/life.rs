@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use boxwood_front::{Config, Options, Server};
 use boxwood_store::MemoryStore;
-use boxwood_wire::v1;
+use boxwood_wire::{ErrorCode, v1};
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Running, entry, hello, key, local, serve, spec, start, start_with};
+use crate::harness::{Running, entry, hello, key, local, refused, serve, spec, start, start_with};
 
 async fn run(server: &Running, study: i64, trials: usize) {
     for index in 0..trials {
@@ -72,6 +72,54 @@ async fn one_study_seen_through_both_front_ends() {
     assert_eq!(more.json["state"], "active", "{more:?}");
     run(&server, id, 1).await;
     until_completed(&server, id).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stop_rules_are_changed_through_both_front_ends() {
+    let server = start().await;
+    let stop = json!({ "stop": { "no_improvement": { "trials": 2 }, "training_seconds": 100 } });
+    let id = server.create(spec("stops", stop)).await.id;
+    let path = format!("/v1/studies/{id}");
+    for _ in 0..3 {
+        let lease = server.suggest(id).await;
+        server.finish(&lease, 0.5).await.unwrap();
+    }
+    let study = until_completed(&server, id).await;
+    assert_eq!(study["state_reason"], "`auc` has not improved by more than 0 for 2 trials");
+    assert_eq!(study["training_seconds"], 1.5);
+    let patch = json!({ "stop": { "no_improvement": null, "training_seconds": 2 }, "request_id": "p1" });
+    let open = server.rest("PATCH", &path, Some(patch.clone())).await;
+    assert_eq!(
+        (&open.json["state"], &open.json["spec"]["stop"]),
+        (&json!("active"), &json!({ "training_seconds": 2.0 }))
+    );
+    assert_eq!(server.rest("PATCH", &path, Some(patch)).await.json, open.json);
+    run(&server, id, 1).await;
+    let study = until_completed(&server, id).await;
+    assert_eq!(study["state_reason"], "the trials took 2 of 2 seconds of training");
+    let change =
+        |stop_json: &str| v1::UpdateStudyRequest { id, stop_json: stop_json.into(), ..Default::default() };
+    let raise = server.message(change(r#"{"training_seconds": 2.5, "no_improvement": {"trials": 9}}"#));
+    let raised = server.studies().update_study(raise).await.unwrap().into_inner();
+    assert_eq!((raised.state(), raised.training_seconds), (v1::StudyState::Active, 2.0));
+    // What is wrong is named by both.
+    for (stop, field) in [
+        (json!({ "no_improvement": { "trials": 0 } }), "stop.no_improvement.trials"),
+        (json!({ "training_seconds": -1 }), "stop.training_seconds"),
+        (json!({ "regret_bound": { "below": 0, "proposals": 3 } }), "stop.regret_bound.below"),
+    ] {
+        let grpc = server.studies().update_study(server.message(change(&stop.to_string()))).await;
+        let status = grpc.as_ref().unwrap_err();
+        assert!(status.message().starts_with(field), "{status:?}");
+        let rest = server.rest("PATCH", &path, Some(json!({ "stop": stop }))).await;
+        assert_eq!(rest.json["field"], field, "{rest:?}");
+        refused(ErrorCode::SpecInvalid, grpc, &rest);
+    }
+    let unknown = server.rest("PATCH", &path, Some(json!({ "stop": { "no_improvment": null } }))).await;
+    assert_eq!((unknown.status, &unknown.json["field"]), (400, &json!("no_improvment")), "{unknown:?}");
+    let status = server.studies().update_study(server.message(change("[]"))).await.unwrap_err();
+    assert!(status.message().contains("stop_json"), "{status:?}");
     server.stop().await;
 }
 

@@ -138,14 +138,16 @@ pub(super) fn reap(tables: &mut Tables, limit: u32) -> StoreResult<Reaped> {
     let mut reaped = Reaped::default();
     for (_, id) in expired.into_iter().take(limit as usize) {
         let row = tables.trial(id)?;
-        let closed = tables.study(row.record.study)?.state.is_closed();
-        let row = row.reaped(closed, now)?;
+        let study = tables.study(row.record.study)?;
+        let row = row.reaped(study.spec.lease_seconds, study.state.is_closed(), now)?;
         match row.record.state {
             TrialState::Queued => reaped.requeued.push(id),
             TrialState::Failed => reaped.failed.push(id),
             _ => {}
         }
         let change = tables.bump(row.record.study)?;
+        let lost = row.lost.map_or(0.0, |lost| lost.seconds);
+        tables.study_mut(row.record.study)?.training_seconds += lost;
         tables.put_trial(row, change)?;
     }
     Ok(reaped)

@@ -75,6 +75,7 @@ fn new_row(
         memory_failures: 0,
         checkpoint_step: 0,
         finish: None,
+        lost: None,
         history: Vec::new(),
     }
 }

@@ -62,7 +62,7 @@ fn accept(
     effect: FinishEffect,
     worker: Option<(boxwood_study::ProjectId, boxwood_study::WorkerName)>,
 ) -> StoreResult<FinishOutcome> {
-    let FinishEffect { mut row, point, resource, sign } = effect;
+    let FinishEffect { mut row, point, resource, seconds, sign } = effect;
     let (study, now) = (row.record.study, tables.now);
     let change = tables.bump(study)?;
     let state = row.record.state;
@@ -74,6 +74,7 @@ fn accept(
     }
     let record = tables.study_mut(study)?;
     record.resource_used += resource;
+    record.training_seconds += seconds;
     if state == TrialState::Failed
         && record.state == StudyState::Active
         && let Some(reason) = failure_reason(&record.spec.failure_limit, &record.counts)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use boxwood_core::Change;
 use boxwood_study::{
-    PlanNumber, Refusal, StudyEvent, StudyId, StudyRecord, StudyState, Timestamp, TrialId, TrialRecord,
-    TrialState, budget_left,
+    PlanNumber, Refusal, SpecError, StudyEvent, StudyId, StudyRecord, StudyState, Timestamp, TrialId,
+    TrialRecord, TrialState, budget_left,
 };
 use serde_json::json;
 
@@ -47,6 +47,8 @@ pub(super) fn create_study(tables: &mut Tables, new: &Requested<NewStudy>) -> St
         counts: BTreeMap::new(),
         trials: 0,
         resource_used: 0,
+        training_seconds: 0.0,
+        reopened: Change(0),
         created_at: now,
         budget_from: now,
         finished_at: None,
@@ -94,14 +96,15 @@ fn patched(record: &mut StudyRecord, patch: &StudyPatch, now: Timestamp) -> Stor
     if let Some(budget) = &patch.budget {
         record.spec.budget = budget.clone();
     }
-    if patch.budget.is_some() || patch.max_open_leases.is_some() {
-        record
-            .spec
-            .check()
-            .map_err(|error| Refusal::Invalid { field: "patch".into(), reason: error.to_string() })?;
+    let stop = patch.stop.as_ref().map(|stop| stop.apply(&record.spec.stop));
+    let new_rules = stop.as_ref().is_some_and(|stop| *stop != record.spec.stop);
+    record.spec.stop = stop.unwrap_or_else(|| record.spec.stop.clone());
+    if patch.budget.is_some() || patch.stop.is_some() || patch.max_open_leases.is_some() {
+        record.spec.check().map_err(refusal)?;
     }
-    if patch.budget.is_some() && record.state == StudyState::Completed {
-        let restarted = StudyRecord { budget_from: now, ..record.clone() };
+    if (patch.budget.is_some() || new_rules) && record.state == StudyState::Completed {
+        let budget_from = if patch.budget.is_some() { now } else { record.budget_from };
+        let restarted = StudyRecord { budget_from, ..record.clone() };
         if !budget_left(&restarted, now).is_spent() {
             *record = restarted;
             reopen(record, StudyState::Active);
@@ -125,10 +128,19 @@ fn patched(record: &mut StudyRecord, patch: &StudyPatch, now: Timestamp) -> Stor
     Ok(())
 }
 
+fn refusal(error: SpecError) -> Refusal {
+    match error {
+        SpecError::Field { field, reason } => Refusal::Invalid { field, reason },
+        SpecError::Problem(error) => Refusal::Invalid { field: "patch".into(), reason: error.to_string() },
+    }
+}
+
+/// Back to work. A study that had ended goes on whatever its rules say of the results that it has.
 fn reopen(record: &mut StudyRecord, state: StudyState) {
     if record.state.is_closed() {
         record.plan_end = None;
         record.finished_at = None;
+        record.reopened = record.change;
     }
     record.state = state;
     record.state_reason = None;
@@ -156,8 +168,10 @@ pub(super) fn cancel_trial(tables: &mut Tables, id: TrialId, reason: &str) -> St
     if row.record.state == TrialState::Cancelled {
         return Ok(row.record.clone());
     }
+    let seconds = row.leased_seconds(tables.now);
     let row = row.cancelled(reason.to_owned(), tables.now)?;
     let change = tables.bump(row.record.study)?;
+    tables.study_mut(row.record.study)?.training_seconds += seconds;
     tables.put_trial(row, change)?;
     Ok(tables.trial(id)?.record.clone())
 }

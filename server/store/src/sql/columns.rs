@@ -6,8 +6,8 @@ use std::sync::Arc;
 use boxwood_core::{Change, Metrics, Origin, Rung};
 use boxwood_study::{
     Budget, CheckedStudy, CurvePoint, LeaseEpoch, LeaseRecord, PlanNumber, PlanRecord, ProjectId, Report,
-    StudyId, StudyRecord, StudySpec, StudyState, Timestamp, TokenId, TrialId, TrialRecord, TrialRow,
-    TrialState, WorkerName, WorkerRecord, WorkerRow,
+    StopRules, StudyId, StudyRecord, StudySpec, StudyState, Timestamp, TokenId, TrialId, TrialRecord,
+    TrialRow, TrialState, WorkerName, WorkerRecord, WorkerRow,
 };
 use serde::Serialize;
 
@@ -16,12 +16,13 @@ use crate::tables::{TokenRow, count};
 use crate::{Role, StoreResult, TokenRecord};
 
 /// Columns of `studies` that a row is read from; the specification is read once and kept.
-pub(crate) const STUDY: [&str; 26] = [
+pub(crate) const STUDY: [&str; 29] = [
     "id",
     "project_id",
     "name",
     "spec_hash",
     "budget",
+    "stop",
     "max_open_leases",
     "state",
     "state_reason",
@@ -40,11 +41,13 @@ pub(crate) const STUDY: [&str; 26] = [
     "cancelled",
     "trials",
     "resource_used",
+    "training_seconds",
+    "reopened",
     "created_at",
     "budget_from",
     "finished_at",
 ];
-pub(crate) const TRIAL: [&str; 32] = [
+pub(crate) const TRIAL: [&str; 33] = [
     "id",
     "study_id",
     "number",
@@ -76,6 +79,7 @@ pub(crate) const TRIAL: [&str; 32] = [
     "started_at",
     "finished_at",
     "finish",
+    "lost",
     "history",
 ];
 /// Columns of a trial that never change.
@@ -153,6 +157,9 @@ pub(crate) fn study(row: &mut Row, id: StudyId, checked: &CheckedStudy) -> Store
     row.text()?;
     let spec_hash = row.text()?;
     let budget: Budget = row.json()?;
+    // Absent in rows of the first schema: the rules could not be changed.
+    let stop: Option<StopRules> = row.optional_json()?;
+    let stop = stop.unwrap_or_else(|| checked.spec.stop.clone());
     let most = row.optional_integer()?.map(|most| most as u32);
     let state = StudyState::from_name(&row.text()?).ok_or_else(|| row.corrupt())?;
     let state_reason = row.optional_text()?;
@@ -169,7 +176,7 @@ pub(crate) fn study(row: &mut Row, id: StudyId, checked: &CheckedStudy) -> Store
     Ok(StudyRecord {
         id,
         project,
-        spec: StudySpec { budget, max_open_leases: most, ..checked.spec.clone() },
+        spec: StudySpec { budget, stop, max_open_leases: most, ..checked.spec.clone() },
         spec_hash,
         state,
         state_reason,
@@ -181,6 +188,8 @@ pub(crate) fn study(row: &mut Row, id: StudyId, checked: &CheckedStudy) -> Store
         counts,
         trials: row.small()?,
         resource_used: row.unsigned()?,
+        training_seconds: row.real()?,
+        reopened: Change(row.unsigned()?),
         created_at: Timestamp(row.integer()?),
         budget_from: Timestamp(row.integer()?),
         finished_at: row.optional_integer()?.map(Timestamp),
@@ -191,6 +200,7 @@ pub(crate) fn study(row: &mut Row, id: StudyId, checked: &CheckedStudy) -> Store
 pub(crate) fn study_changes(study: &StudyRecord) -> Vec<(&'static str, Arg)> {
     let mut changes: Vec<(&'static str, Arg)> = vec![
         ("budget", json(&study.spec.budget).into()),
+        ("stop", json(&study.spec.stop).into()),
         ("max_open_leases", Arg::Integer(study.spec.max_open_leases.map(i64::from))),
         ("state", study.state.name().into()),
         ("state_reason", Arg::Text(study.state_reason.clone())),
@@ -201,6 +211,8 @@ pub(crate) fn study_changes(study: &StudyRecord) -> Vec<(&'static str, Arg)> {
         ("plan_change", (study.plan_change.0 as i64).into()),
         ("trials", i64::from(study.trials).into()),
         ("resource_used", (study.resource_used as i64).into()),
+        ("training_seconds", real(study.training_seconds)),
+        ("reopened", (study.reopened.0 as i64).into()),
         ("budget_from", study.budget_from.0.into()),
         ("finished_at", time(study.finished_at)),
     ];
@@ -289,8 +301,9 @@ pub(crate) fn trial(row: &mut Row) -> StoreResult<TrialRow> {
         finished_at: row.optional_integer()?.map(Timestamp),
     };
     let finish = row.optional_json()?;
+    let lost = row.optional_json()?;
     let history = row.json()?;
-    Ok(TrialRow { record, point_hash, memory_failures, checkpoint_step, finish, history })
+    Ok(TrialRow { record, point_hash, memory_failures, checkpoint_step, finish, lost, history })
 }
 
 pub(crate) fn trial_arguments(row: &TrialRow) -> Vec<Arg> {
@@ -328,6 +341,7 @@ pub(crate) fn trial_arguments(row: &TrialRow) -> Vec<Arg> {
         time(r.started_at),
         time(r.finished_at),
         Arg::Text(row.finish.as_ref().map(json)),
+        Arg::Text(row.lost.as_ref().map(json)),
         json(&row.history).into(),
     ]
 }

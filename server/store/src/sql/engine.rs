@@ -136,10 +136,20 @@ impl Engine {
     pub(crate) async fn migrate(&self) -> StoreResult<()> {
         let result = match &self.pools {
             Pools::Sqlite { writer, .. } => {
-                migrator(include_str!("../../../../migrations/sqlite/0001_initial.sql")).run(writer).await
+                migrator([
+                    include_str!("../../../../migrations/sqlite/0001_initial.sql"),
+                    include_str!("../../../../migrations/sqlite/0002_stops.sql"),
+                ])
+                .run(writer)
+                .await
             }
             Pools::Postgres(pool) => {
-                migrator(include_str!("../../../../migrations/postgres/0001_initial.sql")).run(pool).await
+                migrator([
+                    include_str!("../../../../migrations/postgres/0001_initial.sql"),
+                    include_str!("../../../../migrations/postgres/0002_stops.sql"),
+                ])
+                .run(pool)
+                .await
             }
         };
         result.map_err(|error| {
@@ -215,9 +225,13 @@ pub(crate) fn clock(postgres: bool) -> &'static str {
     }
 }
 
-fn migrator(initial: &'static str) -> Migrator {
-    let initial = Migration::new(1, "initial".into(), MigrationType::Simple, initial.into_sql_str(), false);
-    Migrator::with_migrations(vec![initial])
+/// The migrations in order; each is one transaction.
+fn migrator(texts: [&'static str; 2]) -> Migrator {
+    let names = ["initial", "stops"];
+    let migrations = names.into_iter().zip(texts).zip(1..).map(|((name, text), number)| {
+        Migration::new(number, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
 }
 
 /// An advisory lock beside the database. It goes with the process, however that ends.

@@ -170,3 +170,29 @@ pub async fn many_failures_pause_the_study(db: &Database) {
     }
     assert_eq!(acquire(&db.store, "w", 1).await, []);
 }
+
+pub async fn all_training_seconds_are_counted(db: &Database) {
+    let study = create(&db.store, "a", json!({"lease_seconds": 0.2, "max_attempts": 2})).await;
+    commit(&db.store, study.id, (1..=4).map(|x| start(f64::from(x), 0)).collect()).await;
+    let counted = async || db.other.study(study.id).await.unwrap().training_seconds;
+    let grants = acquire(&db.store, "w", 4).await;
+    end(&db.store, &grants[0], reached(1, 0.5)).await;
+    assert_eq!(counted().await, 1.5);
+    end(&db.store, &grants[0], reached(1, 0.5)).await;
+    assert_eq!(counted().await, 1.5, "a repeat counts once");
+    end(&db.store, &grants[1], finish(EndingKind::ProgramFailed, None)).await;
+    assert_eq!(counted().await, 3.0);
+    assert_eq!(record(&db.store, grants[1].trial.id).await.seconds, 0.0, "the trial starts over");
+    db.store.heartbeat(hello("w"), vec![key(&grants[2])]).await.unwrap();
+    db.store.cancel_trial(grants[3].trial.id, "no".into()).await.unwrap();
+    let cancelled = counted().await;
+    assert!(cancelled > 3.0, "{cancelled}");
+    let_leases_end(&db.store).await;
+    db.store.reap(10).await.unwrap();
+    let reaped = counted().await;
+    assert!(reaped > cancelled && reaped < cancelled + 0.2, "from the grant to the heartbeat: {reaped}");
+    // The result comes late and says 1.5 seconds; what was counted for its lease is a part of them.
+    end(&db.store, &grants[2], reached(1, 0.5)).await;
+    let late = counted().await;
+    assert!((late - cancelled - 1.5).abs() < 1e-9, "{late}");
+}

@@ -127,6 +127,54 @@ pub async fn a_raised_budget_reopens_a_completed_study(db: &Database) {
     assert_eq!(acquire(&db.store, "w", 5).await.len(), 1);
 }
 
+pub async fn stop_rules_can_be_changed(db: &Database) {
+    let rules = json!({"no_improvement": {"trials": 3}, "training_seconds": 1.0});
+    let study = create(&db.store, "a", json!({"stop": rules})).await;
+    let change = |json: serde_json::Value| StudyPatch {
+        stop: Some(serde_json::from_value(json).unwrap()),
+        ..StudyPatch::default()
+    };
+    let patch = |patch| db.store.patch_study(study.id, Requested::once(patch));
+    let cleared = patch(change(json!({"no_improvement": null}))).await.unwrap();
+    assert_eq!((&cleared.spec.stop.no_improvement, cleared.spec.stop.training_seconds), (&None, Some(1.0)));
+    assert_eq!(db.other.study(study.id).await.unwrap(), cleared);
+    let wrong = change(json!({"regret_bound": {"below": 0.0, "proposals": 1}}));
+    let refused = refusal(patch(wrong).await);
+    assert!(
+        matches!(&refused, Refusal::Invalid { field, .. } if field == "stop.regret_bound.below"),
+        "{refused:?}"
+    );
+    // The same request again gives the first answer; another rule under its id is another request.
+    let raised = Requested { id: Some("r1".into()), body: change(json!({"training_seconds": 2.0})) };
+    let first = db.store.patch_study(study.id, raised.clone()).await.unwrap();
+    assert_eq!(db.other.patch_study(study.id, raised.clone()).await.unwrap(), first);
+    let other = Requested { body: change(json!({"training_seconds": 3.0})), ..raised };
+    assert_eq!(refusal(db.store.patch_study(study.id, other).await), Refusal::RequestConflict);
+    // A study that a rule ended goes on, and what it has measured counts towards no rule any more.
+    commit(&db.store, study.id, vec![start(1.0, 2)]).await;
+    let grant = acquire(&db.store, "w", 1).await.remove(0);
+    end(&db.store, &grant, reached(9, 0.5)).await;
+    let complete = StudyPatch { event: Some(StudyEvent::Complete), ..StudyPatch::default() };
+    let resume = StudyPatch { event: Some(StudyEvent::Resume), ..StudyPatch::default() };
+    let done = patch(complete.clone()).await.unwrap();
+    assert_eq!((done.state, done.reopened), (StudyState::Completed, Change(0)));
+    let same = patch(change(json!({"training_seconds": 2.0}))).await.unwrap();
+    assert_eq!(same.state, StudyState::Completed, "nothing has changed");
+    let spent = patch(change(json!({"training_seconds": 1.5}))).await.unwrap();
+    assert_eq!(spent.state, StudyState::Completed, "1.5 seconds were trained");
+    assert_eq!(refusal(patch(resume.clone()).await), Refusal::StudyClosed(StudyState::Completed));
+    let open = patch(change(json!({"training_seconds": 5.0}))).await.unwrap();
+    assert_eq!((open.state, open.finished_at), (StudyState::Active, None));
+    assert_eq!(open.reopened, spent.change);
+    assert_eq!(db.other.study(study.id).await.unwrap(), open);
+    // So does one that is told to by name; a pause and its end are no reopening.
+    let done = patch(complete).await.unwrap();
+    assert_eq!(patch(resume.clone()).await.unwrap().reopened, done.change);
+    let pause = StudyPatch { event: Some(StudyEvent::Pause), ..StudyPatch::default() };
+    patch(pause).await.unwrap();
+    assert_eq!(patch(resume).await.unwrap().reopened, done.change);
+}
+
 pub async fn notices_tell_of_changes(db: &Database) {
     let mut here = db.store.notices();
     let mut there = db.other.notices();

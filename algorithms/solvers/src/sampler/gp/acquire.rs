@@ -1,11 +1,12 @@
 //! From models to the next point.
 
 use boxwood_acquisition::{
-    Acquisition, AcquisitionError, AugmentedChebyshev, Constrained, CostCooled, Feasibility, LocalPenalty,
-    LogExpectedHypervolumeImprovement, LogExpectedImprovement, LogNoisyExpectedHypervolumeImprovement,
-    LogNoisyExpectedImprovement, LogProbabilityOfImprovement, LowerConfidenceBound, MinValueEntropy,
-    PriorBelief, PriorWeighted, PureExploration, candidate_rows, chebyshev_weights, contenders,
-    lipschitz_estimate, most_uncertain_on_front, noisy_incumbent, thompson_choices, thompson_choices_multi,
+    Acquisition, AcquisitionError, AugmentedChebyshev, Budget, Constrained, CostCooled, Feasibility,
+    LocalPenalty, LogExpectedHypervolumeImprovement, LogExpectedImprovement,
+    LogNoisyExpectedHypervolumeImprovement, LogNoisyExpectedImprovement, LogProbabilityOfImprovement,
+    LowerConfidenceBound, MinValueEntropy, PriorBelief, PriorWeighted, PureExploration, candidate_rows,
+    chebyshev_weights, contenders, lipschitz_estimate, most_uncertain_on_front, noisy_incumbent,
+    thompson_choices, thompson_choices_multi,
 };
 use boxwood_core::{Seed, SolverError};
 use boxwood_numeric::Rows;
@@ -13,6 +14,7 @@ use boxwood_surrogate::{GpModel, JointPosterior, Posterior};
 
 use super::front::Front;
 use super::models::{Fitting, Models, Target, pending};
+use super::regret::regret_bound;
 use super::settings::{Batch, Criterion};
 use crate::history::Known;
 use crate::sampler::Proposal;
@@ -54,6 +56,8 @@ pub(super) struct Choosing<'a> {
     pub(super) cost_exponent: f64,
     /// The user's reference point, losses.
     pub(super) reference: Option<Vec<f64>>,
+    /// Whether the model of the one objective is one of full results that nothing else limits.
+    pub(super) bounds_regret: bool,
 }
 
 impl Choosing<'_> {
@@ -66,7 +70,7 @@ impl Choosing<'_> {
     ) -> Result<Option<Proposal>, SolverError> {
         if let Some(rows) = self.choices(models, seed).map_err(|error| numeric(&error))? {
             let row = rows.iter().find(|row| !known.contains(row));
-            return Ok(row.map(|row| proposal(models, row.to_vec(), None)));
+            return Ok(row.map(|row| self.proposal(models, row.to_vec(), seed)));
         }
         let scalar = self.scalarized(models, seed).map_err(|error| numeric(&error))?;
         let improvement = self.improvement(models, scalar.as_ref(), seed).map_err(|error| numeric(&error))?;
@@ -86,6 +90,7 @@ impl Choosing<'_> {
         let objective = penalized.as_ref().map(|penalized| penalized as &dyn Acquisition);
         let objective = objective.or(improvement.as_deref());
         let constrained = Constrained::new(objective, &feasibility);
+        let unpenalized = Constrained::new(improvement.as_deref(), &feasibility);
         let mut acquisition: &dyn Acquisition = match objective {
             Some(objective) if feasibility.is_empty() => objective,
             _ => &constrained,
@@ -101,12 +106,39 @@ impl Choosing<'_> {
                 PriorWeighted::new(acquisition, belief, self.belief_strength, models.observations.measured);
             acquisition = &weighted;
         }
-        // A candidate is scored by every model, so several count like more results.
-        let size = models.observations.len() as f64 * (models.count() as f64).sqrt();
-        let budget = self.design.budget(size as usize, self.space.layout().len());
+        let budget = self.budget(models);
         let starts = models.observations.starts();
         let best = best_unknown(acquisition, self.space, &starts, &budget, seed, known)?;
-        Ok(best.map(|candidate| proposal(models, candidate.row, Some(candidate.value))))
+        let Some(candidate) = best else { return Ok(None) };
+        // What cost, beliefs and waiting points made of the improvement does not count as less of it.
+        let expects = matches!(self.criterion_for(models), Criterion::LogEi | Criterion::NoisyEi);
+        let log_improvement = match &improvement {
+            Some(_) if expects => {
+                let rows = Rows::from_rows(candidate.row.len(), &[&candidate.row]);
+                let rows = rows.map_err(|error| numeric(&error))?;
+                unpenalized.log_value(&rows).map_err(|error| numeric(&error))?.first().copied()
+            }
+            _ => None,
+        };
+        let proposal = self.proposal(models, candidate.row, seed);
+        Ok(Some(Proposal { acquisition: Some(candidate.value), log_improvement, ..proposal }))
+    }
+
+    /// Work of a proposal. A candidate is scored by every model, so several count like more results.
+    fn budget(&self, models: &Models) -> Budget {
+        let size = models.observations.len() as f64 * (models.count() as f64).sqrt();
+        self.design.budget(size as usize, self.space.layout().len())
+    }
+
+    /// A row with what the models say of it, but for its acquisition.
+    fn proposal(&self, models: &Models, row: Vec<f64>, seed: Seed) -> Proposal {
+        let bound = self.bounds_regret.then(|| regret_bound(models, self.space, &self.budget(models), seed));
+        Proposal {
+            prediction: models.believing.first().and_then(|model| predict_loss(model, &row)),
+            regret_bound: bound.flatten(),
+            model: Some(format!("Gaussian process on {} results", models.observations.measured)),
+            ..Proposal::plain(row, "gp")
+        }
     }
 
     /// The acquisition of the objectives, logarithmic but for bounds; nothing before the first feasible result.
@@ -241,16 +273,6 @@ impl Choosing<'_> {
             }
         };
         Ok(Some(rows.select(&chosen)))
-    }
-}
-
-fn proposal(models: &Models, row: Vec<f64>, acquisition: Option<f64>) -> Proposal {
-    Proposal {
-        prediction: models.believing.first().and_then(|model| predict_loss(model, &row)),
-        acquisition,
-        model: Some(format!("Gaussian process on {} results", models.observations.measured)),
-        row,
-        sampler: "gp",
     }
 }
 

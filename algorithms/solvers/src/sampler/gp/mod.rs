@@ -1,13 +1,14 @@
 //! Bayesian optimization with Gaussian processes.
 //!
 //! `settings` reads what a user chose, `data` gathers what was measured, `models` fits it, `acquire` turns models into the
-//! next point; `front` and `beliefs` serve it.
+//! next point; `front`, `beliefs` and `regret` serve it.
 
 mod acquire;
 mod beliefs;
 mod data;
 mod front;
 mod models;
+mod regret;
 mod settings;
 
 use boxwood_acquisition::{PriorBelief, PriorWeighted};
@@ -115,6 +116,9 @@ impl Sampler for GpSampler {
             belief_strength: self.settings.belief_strength.or(budget).unwrap_or(BELIEF_STRENGTH),
             cost_exponent: Self::cost_exponent(problem, request.view.started()),
             reference: self.settings.reference_losses(problem).map_err(refused)?,
+            bounds_regret: rung == Some(problem.ladder().top())
+                && problem.constraints().is_empty()
+                && problem.objectives().len() == 1,
         };
         let mut models: Option<Models> = None;
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {

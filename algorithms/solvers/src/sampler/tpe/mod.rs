@@ -7,8 +7,8 @@ use boxwood_core::{Problem, Seed, SolverError, Unsupported};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{KernelDensityModel, KernelDensityOptions, ParzenModel, ParzenOptions};
 
-use super::gp::one_objective;
 use super::design::INITIAL_DESIGN;
+use super::gp::one_objective;
 use super::model::{Candidates, Design, INITIAL_TRIALS, mix, numeric};
 use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::Known;
@@ -138,11 +138,9 @@ impl TpeSampler {
         let ratios = ratios.map_err(|error| numeric(&error))?;
         let best = ratios.iter().enumerate().max_by(|(i, a), (j, b)| a.total_cmp(b).then(j.cmp(i)));
         Ok(best.map(|(index, ratio)| Proposal {
-            row: snapped.swap_remove(index),
-            sampler: "tpe",
             model: Some(format!("{name} on {measured} results")),
             acquisition: Some(*ratio),
-            prediction: None,
+            ..Proposal::plain(snapped.swap_remove(index), "tpe")
         }))
     }
 }

@@ -225,6 +225,8 @@ impl Models {
         Ok(found.map(|candidate| Proposal {
             prediction: predict_loss(objective.as_ref() as &dyn Posterior, &candidate.row),
             acquisition: Some(candidate.value),
+            log_improvement: improvement.is_some().then_some(candidate.value),
+            regret_bound: None,
             model: Some(self.objective.text(self.training.measured)),
             row: candidate.row,
             sampler: "transfer",

@@ -251,6 +251,8 @@ impl<'a> Models<'a> {
         Ok(chosen.map(|candidate| Proposal {
             prediction: predict_loss(&self.objective, &candidate.row),
             acquisition: Some(candidate.value),
+            log_improvement: improvement.is_some().then_some(candidate.value),
+            regret_bound: None,
             model: Some(format!("Gaussian process on {} results of a trust region", self.results)),
             row: candidate.row,
             sampler: "turbo",
