@@ -42,10 +42,8 @@ fn a_table_becomes_a_space_and_answers_by_the_nearest_row() {
     let table = NearestTable::new(&names, &cells, vec![1.0, 2.0, 3.0]);
     let parameters = table.parameters();
     assert_eq!(parameters.len(), 3);
-    assert_eq!(
-        (parameters[0]["scale"].as_str(), parameters[2]["scale"].as_str()),
-        (Some("log"), Some("linear"))
-    );
+    assert_eq!(parameters[0]["choices"][1], 0.1, "few numbers are levels");
+    assert_eq!(parameters[2]["type"], "ordinal");
     assert_eq!(parameters[1]["choices"][1], "b");
     let point = |rate: f64, kind: &str, size: f64| {
         let values = [("rate", Value::Float(rate)), ("kind", kind.into()), ("size", Value::Float(size))];
@@ -54,6 +52,12 @@ fn a_table_becomes_a_space_and_answers_by_the_nearest_row() {
     let nearest =
         [point(1e-3, "a", 1.0), point(0.05, "b", 3.0), point(0.05, "a", 2.0)].map(|p| table.nearest(&p, ""));
     assert_eq!(nearest, [0, 1, 2]);
+    assert_eq!(table.point(1), point(1e-1, "b", 3.0));
+    let many: Vec<Vec<String>> =
+        (1..=20).map(|k| vec![f64::powi(2.0, k).to_string(), k.to_string()]).collect();
+    let table = NearestTable::new(&names[..2], &many, vec![0.0; 20]);
+    let scales = table.parameters().iter().map(|parameter| parameter["scale"].clone()).collect::<Vec<_>>();
+    assert_eq!(scales, ["log", "linear"], "many numbers are a range");
 }
 
 #[test]

@@ -5,21 +5,23 @@ use serde_json::{Value as Json, json};
 
 use super::name_of;
 
+/// Different numbers up to which a column is an ordinal: a switch or a list of sizes, not a range.
+const FEW_LEVELS: usize = 12;
 /// Ratio of the largest to the smallest value from which on a positive column is searched on a log scale.
 const LOG_RATIO: f64 = 100.0;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Column {
-    /// Numbers: bounds, and whether the scale is logarithmic.
-    Number { name: String, low: f64, high: f64, log: bool },
+    /// Numbers: bounds, whether the scale is logarithmic, and the levels in ascending order where there are few.
+    Number { name: String, low: f64, high: f64, log: bool, levels: Vec<f64> },
     /// Texts, each once.
     Choice { name: String, choices: Vec<String> },
 }
 
 /// Recorded rows with one score each.
 ///
-/// A column whose values are all numbers becomes a float (on a log scale where they are positive and span two orders of
-/// magnitude), every other one a categorical; columns with one value are dropped. The distance of a point to a row is the sum
+/// A column of at most 12 different numbers becomes an ordinal, one of more a float (on a log scale where they are positive
+/// and span two orders of magnitude), every other one a categorical; columns with one value are dropped. The distance of a point to a row is the sum
 /// over the columns of the squared difference in the unit range, or of 1 where a choice differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NearestTable {
@@ -103,15 +105,23 @@ impl Column {
         let numbers: Option<Vec<f64>> =
             values.iter().map(|value| value.parse().ok().filter(|number: &f64| number.is_finite())).collect();
         let Some(numbers) = numbers else { return Some(Self::Choice { name, choices }) };
-        let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut levels = numbers;
+        levels.sort_by(f64::total_cmp);
+        levels.dedup();
+        let (low, high) = (*levels.first()?, *levels.last()?);
         let log = low > 0.0 && high / low >= LOG_RATIO;
-        (low < high).then_some(Self::Number { name, low, high, log })
+        if levels.len() > FEW_LEVELS {
+            levels.clear();
+        }
+        (low < high).then_some(Self::Number { name, low, high, log, levels })
     }
 
     fn parameter(&self) -> Json {
         match self {
-            Self::Number { name, low, high, log } => {
+            Self::Number { name, levels, .. } if !levels.is_empty() => {
+                json!({"name": name, "type": "ordinal", "choices": levels})
+            }
+            Self::Number { name, low, high, log, .. } => {
                 let scale = if *log { "log" } else { "linear" };
                 json!({"name": name, "type": "float", "low": low, "high": high, "scale": scale})
             }
@@ -128,9 +138,11 @@ impl Column {
     /// Name and native value of what [`Column::unit`] gave; the inverse of it up to rounding, within the bounds.
     fn value_at(&self, unit: f64) -> (String, Value) {
         match self {
-            Self::Number { name, low, high, log } => {
+            Self::Number { name, low, high, log, levels } => {
                 let native = if *log { low * (high / low).powf(unit) } else { low + unit * (high - low) };
-                (name.clone(), Value::Float(native.clamp(*low, *high)))
+                let nearest =
+                    levels.iter().min_by(|a, b| (*a - native).abs().total_cmp(&(*b - native).abs()));
+                (name.clone(), Value::Float(nearest.copied().unwrap_or(native.clamp(*low, *high))))
             }
             Self::Choice { name, choices } => {
                 let choice = choices.get(unit as usize).cloned().unwrap_or_default();
@@ -155,7 +167,7 @@ impl Column {
     /// A point's value as it is compared; an inactive parameter lies in the middle, or is no choice.
     fn unit_of(&self, point: &Point, prefix: &str) -> f64 {
         match self {
-            Self::Number { name, low, high, log } => {
+            Self::Number { name, low, high, log, .. } => {
                 let value = point.0.get(&format!("{prefix}{name}")).and_then(Value::as_number);
                 value.map_or(0.5, |value| Self::unit_number(*low, *high, *log, value))
             }
