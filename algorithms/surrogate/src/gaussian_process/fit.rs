@@ -45,7 +45,10 @@ impl GaussianProcess {
     ) -> Result<GpModel, SurrogateError> {
         let Prepared { kernel, scale, modes } = prepare(layout, rows, targets, options, seed)?;
         let best = modes.into_iter().next().ok_or(SurrogateError::Empty)?;
-        GpModel::condition(kernel, layout, rows, targets, best.hyperparameters, scale, options)
+        let mut model =
+            GpModel::condition(kernel, layout, rows, targets, best.hyperparameters, scale, options)?;
+        model.alternatives = best.alternatives;
+        Ok(model)
     }
 
     /// As [`GaussianProcess::fit`], but averages over the distinct local modes that the starts of the fit reach, weighted
@@ -114,6 +117,8 @@ struct Mode {
     log_density: f64,
     /// Where the fit ended.
     theta: Vec<f64>,
+    /// Draws from the posterior around the mode, with their weights.
+    alternatives: Vec<(Hyperparameters, f64)>,
 }
 
 /// What a fit knows before it factorizes all rows.
@@ -163,16 +168,78 @@ fn maximum_a_posteriori(
     let plain = Objective::new(kernel, rows, values, options);
     let warped = plain.warped().filter(|_| options.warp_inputs != InputWarps::Off);
     if let Some(warped) = warped.as_ref().filter(|_| options.warp_inputs == InputWarps::On) {
-        return Ok(modes(warped, &warped.starts(starts.max(1), seed)?, options));
+        return with_draws(
+            warped,
+            modes(warped, &warped.starts(starts.max(1), seed)?, options),
+            options,
+            seed,
+        );
     }
     let found = modes(&plain, &plain.starts(starts.max(1), seed)?, options);
     if let Some((warped, best)) = warped.as_ref().zip(found.first()) {
         let with = modes(warped, &[warped.with_identity(&best.theta)], options);
         if with.first().is_some_and(|mode| mode.log_density > best.log_density + INPUT_WARP_MARGIN) {
-            return Ok(with);
+            return with_draws(warped, with, options, seed);
         }
     }
-    Ok(found)
+    with_draws(&plain, found, options, seed)
+}
+
+fn with_draws(
+    objective: &Objective<'_>,
+    mut modes: Vec<Mode>,
+    options: &GpOptions,
+    seed: u64,
+) -> Result<Vec<Mode>, SurrogateError> {
+    if options.posterior_draws > 0 && objective.observations() <= 200 {
+        if let Some(best) = modes.first_mut() {
+            best.alternatives = laplace_draws(objective, &best.theta, options.posterior_draws, seed)?;
+        }
+    }
+    Ok(modes)
+}
+
+fn laplace_draws(
+    objective: &Objective<'_>,
+    mode: &[f64],
+    count: usize,
+    seed: u64,
+) -> Result<Vec<(Hyperparameters, f64)>, SurrogateError> {
+    let n = objective.observations() as f64;
+    let d = mode.len();
+    let (value, gradient) = objective.evaluate(mode);
+    let step = 1e-3;
+    let mut curvature = boxwood_numeric::DMatrix::zeros(d, d);
+    for j in 0..d {
+        let mut moved = mode.to_vec();
+        moved[j] += step;
+        let (_, there) = objective.evaluate(&moved);
+        for i in 0..d {
+            curvature[(i, j)] = n * (there[i] - gradient[i]) / step;
+        }
+    }
+    let curvature = 0.5 * (&curvature + curvature.transpose());
+    let eigen = curvature.symmetric_eigen();
+    let normals = boxwood_numeric::sobol_rows(count, d, mix_seed(seed, 77))?;
+    let mut draws = Vec::new();
+    for row in normals.iter() {
+        let mut theta = mode.to_vec();
+        let mut square = 0.0;
+        for k in 0..d {
+            let z = boxwood_numeric::normal_quantile(row[k].clamp(0.005, 0.995));
+            square += z * z;
+            let scale = z / eigen.eigenvalues[k].max(0.2).sqrt();
+            for i in 0..d {
+                theta[i] += scale * eigen.eigenvectors[(i, k)];
+            }
+        }
+        let (there, _) = objective.evaluate(&theta);
+        let log_weight = (-n * (there - value) + 0.5 * square).min(0.7);
+        if log_weight > -7.0 {
+            draws.push((objective.unpack(&theta), log_weight.exp()));
+        }
+    }
+    Ok(draws)
 }
 
 /// Distinct ends of the fit from these starts, best first.
@@ -199,7 +266,12 @@ fn modes(objective: &Objective<'_>, starts: &[Vec<f64>], options: &GpOptions) ->
         let far = |other: &Mode| other.theta.iter().zip(&theta).any(|(a, b)| (a - b).abs() > SAME_MODE);
         if modes.iter().all(far) {
             let hyperparameters = objective.unpack(&theta);
-            modes.push(Mode { hyperparameters, log_density: -count * value, theta });
+            modes.push(Mode {
+                hyperparameters,
+                log_density: -count * value,
+                theta,
+                alternatives: Vec::new(),
+            });
         }
     }
     modes
@@ -227,8 +299,12 @@ fn choose_warp(
     let indices = even_ranks(targets, WARP_ROWS);
     let part_rows = rows.select(&indices);
     let part: Vec<f64> = indices.iter().map(|&index| targets[index]).collect();
-    let short =
-        GpOptions { iterations: options.iterations.min(15), warp_inputs: InputWarps::Off, ..options.clone() };
+    let short = GpOptions {
+        iterations: options.iterations.min(15),
+        warp_inputs: InputWarps::Off,
+        posterior_draws: 0,
+        ..options.clone()
+    };
     let mut best: Option<(f64, Warp)> = None;
     for candidate in warp::candidates(targets) {
         let scale = TargetScale::standardize(candidate.clone(), &part);

@@ -118,6 +118,8 @@ pub struct GpOptions {
     pub warp_inputs: InputWarps,
     /// Rows that a local model keeps.
     pub local_rows: usize,
+    /// Draws of the hyperparameters from their posterior.
+    pub posterior_draws: usize,
 }
 
 impl Default for GpOptions {
@@ -136,6 +138,7 @@ impl Default for GpOptions {
             isotropic: false,
             warp_inputs: InputWarps::Auto,
             local_rows: 768,
+            posterior_draws: 0,
         }
     }
 }

@@ -35,6 +35,9 @@ pub struct GpModel {
     /// Targets on the model scale.
     pub(super) values: Vec<f64>,
     pub(super) fitted: FittedTargets,
+    /// The rows before they are embedded.
+    pub(super) rows: Rows,
+    pub(super) alternatives: Vec<(Hyperparameters, f64)>,
 }
 
 impl GpModel {
@@ -69,6 +72,8 @@ impl GpModel {
             scale,
             values,
             fitted,
+            rows: rows.clone(),
+            alternatives: Vec::new(),
         })
     }
 
@@ -150,6 +155,8 @@ impl GpModel {
             block[(k, k)] += noise_variance;
         }
         let mut inputs = self.inputs.clone();
+        let mut all = self.rows.clone();
+        all.push_rows(rows)?;
         for row in rows.iter() {
             self.kernel.embed_row(row, &self.parameters, &mut inputs);
         }
@@ -165,7 +172,34 @@ impl GpModel {
             scale: self.scale.clone(),
             values: self.values.clone(),
             fitted: self.fitted.clone(),
+            rows: all,
+            alternatives: self.alternatives.clone(),
         })
+    }
+
+    /// The same data under hyperparameters drawn from their posterior, with weights.
+    pub fn alternatives(&self) -> Result<Vec<(Self, f64)>, SurrogateError> {
+        let with = |(hyperparameters, weight): &(Hyperparameters, f64)| {
+            let parameters = kernel_parameters(&self.kernel, hyperparameters);
+            let inputs = self.kernel.embed(&self.rows, &parameters);
+            let mut covariance = self.kernel.covariance(&inputs, &parameters);
+            for k in 0..self.rows.len() {
+                covariance[(k, k)] += hyperparameters.noise_variance;
+            }
+            let factor = Cholesky::factorize(&covariance)?;
+            let fitted = solve_targets(&factor, &self.values, self.mean_function)?;
+            let model = Self {
+                hyperparameters: hyperparameters.clone(),
+                parameters,
+                inputs,
+                factor,
+                fitted,
+                alternatives: Vec::new(),
+                ..self.clone()
+            };
+            Ok((model, *weight))
+        };
+        self.alternatives.iter().map(with).collect()
     }
 
     /// Number of observations, n.

@@ -65,6 +65,11 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
                   whether the results say so; on and auto need three results per dimension.",
     },
     ParameterInfo {
+        name: "posterior_draws",
+        kind: ParameterKind::Integer { default: 0, low: 0, high: 64 },
+        meaning: "Draws of the hyperparameters from their posterior over which log_ei is averaged.",
+    },
+    ParameterInfo {
         name: "failures",
         kind: ParameterKind::Choice { default: "both", choices: &["probability", "bad_loss", "both"] },
         meaning: "What failed trials teach: where points fail, a bad loss there, or both.",
@@ -200,6 +205,7 @@ fn process(parameters: &Parameters<'_>) -> Result<GpOptions, Unsupported> {
             "off" => InputWarps::Off,
             _ => InputWarps::Auto,
         },
+        posterior_draws: parameters.integer("posterior_draws")? as usize,
         ..GpOptions::default()
     })
 }
