@@ -1,4 +1,4 @@
-//! Prints what options of the Gaussian process are worth on three functions (input warps, mode averages, kernels), and
+//! Prints what options of the Gaussian process are worth on three functions (input warps, kernels), and
 //! what scoring 2000 rows by hypervolume improvement takes.
 //!
 //! Run with `cargo run -p boxwood-acquisition --example process_options`.
@@ -69,7 +69,6 @@ fn steep(u: &[f64]) -> f64 {
 enum Choice {
     Default,
     InputWarps,
-    ModeAverage,
     IsotropicSquaredExponential,
 }
 
@@ -77,22 +76,18 @@ fn optimize(function: Function, width: usize, choice: Choice, seed: u64) -> Resu
     let space = Cube { layout: Layout::numeric(width) };
     let mut rows = sobol_rows(6, width, seed)?;
     let mut losses: Vec<f64> = rows.iter().map(function).collect();
-    let plain = GpOptions { warp_inputs: InputWarps::Off, ..GpOptions::default() };
+    let plain = GpOptions::default();
     let options = match choice {
-        Choice::Default | Choice::ModeAverage => plain,
+        Choice::Default => plain,
         Choice::InputWarps => GpOptions { warp_inputs: InputWarps::On, ..plain },
         Choice::IsotropicSquaredExponential => {
             GpOptions { isotropic: true, kernel: KernelFunction::SquaredExponential, ..plain }
         }
     };
     while rows.len() < TRIALS {
-        let model: Box<dyn Posterior> = if matches!(choice, Choice::ModeAverage) {
-            Box::new(GaussianProcess::fit_average(&space.layout, &rows, &losses, &options, seed)?)
-        } else {
-            Box::new(GaussianProcess::fit(&space.layout, &rows, &losses, &options, seed)?)
-        };
-        let incumbent = noisy_incumbent(model.as_ref(), &rows)?.map_or(0.0, |incumbent| incumbent.value);
-        let acquisition = LogExpectedImprovement::new(model.as_ref(), incumbent);
+        let model = GaussianProcess::fit(&space.layout, &rows, &losses, &options, seed)?;
+        let incumbent = noisy_incumbent(&model, &rows)?.map_or(0.0, |incumbent| incumbent.value);
+        let acquisition = LogExpectedImprovement::new(&model, incumbent);
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]));
         order.truncate(10);
@@ -156,7 +151,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let choices = [
         ("default", Choice::Default),
         ("input warps", Choice::InputWarps),
-        ("mode average", Choice::ModeAverage),
         ("isotropic squared exponential", Choice::IsotropicSquaredExponential),
     ];
     let functions: [(&str, Function, usize); 3] =

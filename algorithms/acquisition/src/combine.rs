@@ -140,3 +140,61 @@ fn add(sums: &mut [f64], values: &[f64]) {
         *sum += value;
     }
 }
+
+/// The logarithm of a weighted mean of acquisitions given as logarithms: with the expected improvements of models under
+/// several hyperparameters the integrated acquisition of Snoek et al. (2012).
+pub struct LogAverage<'a> {
+    members: Vec<(Box<dyn Acquisition + 'a>, f64)>,
+}
+
+impl<'a> LogAverage<'a> {
+    /// Averages at least one acquisition; weights are positive and need not sum to one.
+    pub fn new(members: Vec<(Box<dyn Acquisition + 'a>, f64)>) -> Self {
+        let total: f64 = members.iter().map(|(_, weight)| weight).sum();
+        Self { members: members.into_iter().map(|(part, weight)| (part, (weight / total).ln())).collect() }
+    }
+}
+
+impl Acquisition for LogAverage<'_> {
+    fn log_value(&self, rows: &Rows) -> Result<Vec<f64>, AcquisitionError> {
+        let mut parts = Vec::with_capacity(self.members.len());
+        for (part, log_weight) in &self.members {
+            parts.push((part.log_value(rows)?, log_weight));
+        }
+        let at = |row: usize| {
+            let terms = || parts.iter().map(|(values, log_weight)| values[row] + **log_weight);
+            let highest = terms().fold(f64::NEG_INFINITY, f64::max);
+            if highest == f64::NEG_INFINITY {
+                highest
+            } else {
+                highest + terms().map(|term| (term - highest).exp()).sum::<f64>().ln()
+            }
+        };
+        Ok((0..rows.len()).map(at).collect())
+    }
+
+    fn log_value_gradient(&self, row: &[f64]) -> Result<Option<(f64, Vec<f64>)>, AcquisitionError> {
+        let mut parts = Vec::with_capacity(self.members.len());
+        for (part, log_weight) in &self.members {
+            let Some((value, gradient)) = part.log_value_gradient(row)? else { return Ok(None) };
+            parts.push((value + log_weight, gradient));
+        }
+        let highest = parts.iter().map(|(value, _)| *value).fold(f64::NEG_INFINITY, f64::max);
+        if highest == f64::NEG_INFINITY {
+            return Ok(Some((highest, vec![0.0; row.len()])));
+        }
+        let mut sum = 0.0;
+        let mut total = vec![0.0; row.len()];
+        for (value, gradient) in &parts {
+            let share = (value - highest).exp();
+            sum += share;
+            for (part, slope) in total.iter_mut().zip(gradient) {
+                *part += share * slope;
+            }
+        }
+        for part in &mut total {
+            *part /= sum;
+        }
+        Ok(Some((highest + sum.ln(), total)))
+    }
+}

@@ -24,7 +24,7 @@ mod thompson;
 
 pub use acquisition::Acquisition;
 pub use belief::{Belief, PriorBelief, PriorWeighted};
-pub use combine::{Constrained, CostCooled, Feasibility};
+pub use combine::{Constrained, CostCooled, Feasibility, LogAverage};
 pub use confidence::LowerConfidenceBound;
 pub use entropy::{MinValueEntropy, most_uncertain_on_front};
 pub use error::AcquisitionError;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use boxwood_acquisition::{
-    Acquisition, AcquisitionError, Constrained, CostCooled, Feasibility, LocalPenalty,
+    Acquisition, AcquisitionError, Constrained, CostCooled, Feasibility, LocalPenalty, LogAverage,
     LogExpectedImprovement, LogProbabilityOfImprovement, LowerConfidenceBound, believe_pending,
     lipschitz_estimate, noisy_incumbent,
 };
@@ -125,6 +125,21 @@ fn gradients_agree_with_finite_differences() {
     let incumbent = noisy_incumbent(&objective, &rows(25)).unwrap().unwrap().value;
     let improvement = LogExpectedImprovement::new(&objective, incumbent);
     check_gradient(&improvement, "expected improvement");
+    let two = |first: f64, second: f64| -> Vec<(Box<dyn Acquisition>, f64)> {
+        let improvement = |incumbent| Box::new(LogExpectedImprovement::new(&objective, incumbent));
+        vec![(improvement(incumbent), first), (improvement(incumbent - 0.4), second)]
+    };
+    check_gradient(&LogAverage::new(two(3.0, 1.0)), "average");
+    let [near, far] = [two(1.0, 0.0), two(0.0, 1.0)].map(|members| {
+        LogAverage::new(members.into_iter().filter(|(_, weight)| *weight > 0.0).collect())
+            .log_value(&rows(9))
+            .unwrap()
+    });
+    let both = LogAverage::new(two(3.0, 1.0)).log_value(&rows(9)).unwrap();
+    for (k, value) in both.iter().enumerate() {
+        let mean = near[k] + (0.75 + 0.25 * (far[k] - near[k]).exp()).ln();
+        assert!((value - mean).abs() < 1e-9 * (1.0 + mean.abs()), "a weighted mean of improvements");
+    }
     check_gradient(&LogExpectedImprovement::new(&objective, -8.0), "far tail");
     check_gradient(&LogProbabilityOfImprovement::new(&objective, incumbent, 0.01), "probability");
     check_gradient(&LowerConfidenceBound::scheduled(&objective, 3, 25), "confidence bound");

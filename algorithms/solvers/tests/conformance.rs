@@ -5,6 +5,7 @@
 use boxwood_core::{Problem, Solver, SolverSpec, TrialStatus};
 use boxwood_testkit::problems::{Branin, SaturatingCurves};
 use boxwood_testkit::{Simulation, Tier, solver_conformance};
+use serde_json::json;
 
 /// A solver with its defaults, but with little work per proposal where it maximizes an acquisition: the contract does
 /// not depend on it.
@@ -80,18 +81,19 @@ fn samplers_go_with_any_scheduler() {
 #[test]
 fn designs_and_processes_keep_the_contract() {
     let choices = [
-        ("bo", "initial_design", "halton"),
-        ("bo", "initial_design", "latin_hypercube"),
-        ("tpe", "initial_design", "maximin"),
-        ("turbo", "initial_design", "random"),
-        ("bo", "category_kernel", "mixture"),
-        ("bo", "kernel", "squared_exponential"),
-        ("bo", "warp_inputs", "on"),
+        ("bo", "initial_design", json!("halton")),
+        ("bo", "initial_design", json!("latin_hypercube")),
+        ("tpe", "initial_design", json!("maximin")),
+        ("turbo", "initial_design", json!("random")),
+        ("bo", "category_kernel", json!("mixture")),
+        ("bo", "kernel", json!("squared_exponential")),
+        ("bo", "warp_inputs", json!("on")),
+        ("bo", "posterior_draws", json!(4)),
     ];
     for (solver, parameter, value) in choices {
-        let make = move |problem: &Problem| {
+        let make = |problem: &Problem| {
             let mut spec = SolverSpec::named(solver);
-            spec.parameters.insert(parameter.into(), value.into());
+            spec.parameters.insert(parameter.into(), value.clone());
             spec.parameters.insert("candidates".into(), 60.into());
             boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
         };

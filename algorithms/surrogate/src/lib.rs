@@ -30,9 +30,8 @@ pub use error::SurrogateError;
 pub use failure_forest::FailureForest;
 pub use forest::{Forest, ForestCache, ForestOptions};
 pub use gaussian_process::{
-    CategoryKernel, DrawsGradient, DrawsPrediction, FailureModel, GaussianProcess, GpAverage, GpCache,
-    GpDraws, GpModel, GpOptions, Hyperparameters, InputWarps, KernelFunction, MeanFunction, local_rows,
-    refit_length,
+    CategoryKernel, DrawsGradient, DrawsPrediction, FailureModel, GaussianProcess, GpCache, GpDraws, GpModel,
+    GpOptions, Hyperparameters, InputWarps, KernelFunction, MeanFunction, local_rows, refit_length,
 };
 pub use input_warp::Kumaraswamy;
 pub use layout::{Dimension, Kind, Layout};

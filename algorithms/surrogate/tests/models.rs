@@ -5,7 +5,7 @@
 use boxwood_numeric::{Rows, sobol_rows};
 use boxwood_surrogate::{
     CostModel, Dimension, FailureForest, FailureModel, ForestOptions, GaussianProcess, GpCache, GpOptions,
-    InputWarps, JointPosterior, Layout, Posterior, local_rows,
+    InputWarps, Layout, Posterior, local_rows,
 };
 
 fn plain() -> GpOptions {
@@ -37,22 +37,41 @@ fn check_gradients(model: &dyn Posterior, row: &[f64], tolerance: f64) {
 }
 
 #[test]
-fn averages_weigh_modes_and_have_gradients() {
-    let rows = sobol_rows(9, 2, 4).unwrap();
+fn models_under_drawn_hyperparameters_share_the_data() {
+    let rows = sobol_rows(12, 2, 4).unwrap();
     let losses: Vec<f64> = rows.iter().map(|row| (9.0 * row[0]).sin() + 0.2 * row[1]).collect();
-    let options = GpOptions { starts: 8, ..plain() };
-    let average = GaussianProcess::fit_average(&Layout::numeric(2), &rows, &losses, &options, 3).unwrap();
-    let total: f64 = average.members().iter().map(|(_, weight)| weight).sum();
-    assert!((total - 1.0).abs() < 1e-12);
-    assert!(average.members().windows(2).all(|pair| pair[0].1 >= pair[1].1), "best mode first");
-    let best = GaussianProcess::fit(&Layout::numeric(2), &rows, &losses, &options, 3).unwrap();
+    let options = GpOptions { posterior_draws: 16, ..plain() };
+    let model = GaussianProcess::fit(&Layout::numeric(2), &rows, &losses, &options, 3).unwrap();
+    let alternatives = model.alternatives().unwrap();
+    println!("weights {:?}", alternatives.iter().map(|(_, weight)| weight).collect::<Vec<_>>());
+    assert!(alternatives.len() >= 8, "most draws are kept, {} of 16", alternatives.len());
+    assert!(alternatives.iter().all(|(_, weight)| *weight > 0.0 && *weight <= 2.0));
+    let spread =
+        alternatives.iter().map(|(drawn, _)| (drawn.length_scales()[1] / model.length_scales()[1]).ln());
+    assert!(spread.clone().any(|log| log > 0.3) && spread.clone().any(|log| log < -0.3), "both ways");
     let probe = sobol_rows(16, 2, 9).unwrap();
-    assert_eq!(average.members()[0].0.predict(&probe).unwrap(), best.predict(&probe).unwrap());
-    check_gradients(&average, &[0.4, 0.7], 1e-5);
-    let believed = average.append_believed(&probe).unwrap().predict(&probe).unwrap();
-    let before = average.predict(&probe).unwrap();
-    assert!(believed.variance.iter().zip(&before.variance).all(|(after, before)| after < before));
-    assert_eq!(average.sample_joint(&probe, 7, 1).unwrap().len(), 7);
+    let believed = model.append_believed(&probe).unwrap();
+    for ((drawn, weight), (again, same)) in alternatives.iter().zip(believed.alternatives().unwrap()) {
+        assert_eq!((*weight, drawn.length_scales()), (same, again.length_scales()), "draws stay");
+        let other = GaussianProcess::with_hyperparameters(
+            &Layout::numeric(2),
+            &rows,
+            &losses,
+            drawn.hyperparameters().clone(),
+            &options,
+        );
+        let (a, b) = (drawn.predict(&probe).unwrap(), other.unwrap().predict(&probe).unwrap());
+        assert!(a.mean.iter().zip(&b.mean).all(|(a, b)| (a - b).abs() < 1e-9), "the same model");
+        let narrower = again.predict(&probe).unwrap();
+        assert!(narrower.variance.iter().zip(&a.variance).all(|(after, before)| after < before));
+    }
+    assert!(
+        GaussianProcess::fit(&Layout::numeric(2), &rows, &losses, &plain(), 3)
+            .unwrap()
+            .alternatives()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]

@@ -1,25 +1,18 @@
 //! From observations to a fitted model.
 
-use super::GpAverage;
+use super::inference::{Inferred, infer};
 use super::model::GpModel;
-use super::objective::Objective;
 use super::{GpOptions, Hyperparameters, InputWarps};
 use crate::kernel::Kernel;
 use crate::layout::check_observations;
 use crate::warp::{self, TargetScale, Warp};
 use crate::{Layout, SurrogateError};
-use boxwood_numeric::{MinimizeOptions, Rows, minimize, mix_seed, normal_cdf};
+use boxwood_numeric::{Rows, mix_seed, normal_cdf};
 
 /// Rows on which output warps are compared.
 const WARP_ROWS: usize = 64;
 /// Fewest observations from which output warps are compared.
 const WARP_FROM: usize = 6;
-/// Largest difference of a log hyperparameter between two ends of the fit that count as one mode.
-const SAME_MODE: f64 = 0.5;
-/// Modes with a smaller posterior relative to the best one are left out of an average.
-const SMALLEST_MODE_WEIGHT: f64 = 1e-3;
-/// By how much the log posterior density must be higher with input warps.
-const INPUT_WARP_MARGIN: f64 = 2.0;
 /// By how much another warp must beat the identity, in nats over all compared rows.
 const WARP_MARGIN: f64 = 1.0;
 
@@ -43,43 +36,10 @@ impl GaussianProcess {
         options: &GpOptions,
         seed: u64,
     ) -> Result<GpModel, SurrogateError> {
-        let Prepared { kernel, scale, modes } = prepare(layout, rows, targets, options, seed)?;
-        let best = modes.into_iter().next().ok_or(SurrogateError::Empty)?;
-        GpModel::condition(kernel, layout, rows, targets, best.hyperparameters, scale, options)
-    }
-
-    /// As [`GaussianProcess::fit`], but averages over the distinct local modes that the starts of the fit reach, weighted
-    /// by their posterior density: a cheap step from the best hyperparameters toward all plausible ones.
-    ///
-    /// # Errors
-    /// As [`GaussianProcess::fit`].
-    pub fn fit_average(
-        layout: &Layout,
-        rows: &Rows,
-        targets: &[f64],
-        options: &GpOptions,
-        seed: u64,
-    ) -> Result<GpAverage, SurrogateError> {
-        let Prepared { kernel, scale, modes } = prepare(layout, rows, targets, options, seed)?;
-        let highest = modes.first().map_or(0.0, |mode| mode.log_density);
-        let mut members = Vec::with_capacity(modes.len());
-        for mode in modes {
-            let weight = (mode.log_density - highest).exp();
-            if weight < SMALLEST_MODE_WEIGHT {
-                continue;
-            }
-            let model = GpModel::condition(
-                kernel.clone(),
-                layout,
-                rows,
-                targets,
-                mode.hyperparameters,
-                scale.clone(),
-                options,
-            )?;
-            members.push((model, weight));
-        }
-        GpAverage::new(members)
+        let Prepared { kernel, scale, inferred } = prepare(layout, rows, targets, options, seed)?;
+        let mut model = GpModel::condition(kernel, layout, rows, targets, inferred.mode, scale, options)?;
+        model.draws = inferred.draws;
+        Ok(model)
     }
 
     /// Factorizes the rows with given hyperparameters; targets are standardized, not warped.
@@ -107,24 +67,14 @@ impl GaussianProcess {
     }
 }
 
-/// A local maximum of the hyperparameters' posterior.
-struct Mode {
-    hyperparameters: Hyperparameters,
-    /// Log posterior density up to a constant, over all rows of the fit.
-    log_density: f64,
-    /// Where the fit ended.
-    theta: Vec<f64>,
-}
-
 /// What a fit knows before it factorizes all rows.
 struct Prepared {
     kernel: Kernel,
     scale: TargetScale,
-    /// Distinct modes, best first.
-    modes: Vec<Mode>,
+    inferred: Inferred,
 }
 
-/// Chooses the output warp and finds the modes, on at most `fit_rows` of the rows.
+/// Chooses the output warp and infers the hyperparameters, on at most `fit_rows` of the rows.
 fn prepare(
     layout: &Layout,
     rows: &Rows,
@@ -141,68 +91,14 @@ fn prepare(
     };
     let scale = TargetScale::standardize(chosen, targets);
     let values: Vec<f64> = targets.iter().map(|&target| scale.to_model(target)).collect();
-    let modes = match fit_subset(targets, options.fit_rows.max(2), seed) {
-        None => maximum_a_posteriori(&kernel, rows, &values, options, options.starts, seed)?,
+    let inferred = match fit_subset(targets, options.fit_rows.max(2), seed) {
+        None => infer(&kernel, rows, &values, options, options.starts, seed)?,
         Some(indices) => {
             let part: Vec<f64> = indices.iter().map(|&index| values[index]).collect();
-            maximum_a_posteriori(&kernel, &rows.select(&indices), &part, options, options.starts, seed)?
+            infer(&kernel, &rows.select(&indices), &part, options, options.starts, seed)?
         }
     };
-    Ok(Prepared { kernel, scale, modes })
-}
-
-/// Modes of the posterior over a fixed set of starts, best first; all of them with input warps or all without.
-fn maximum_a_posteriori(
-    kernel: &Kernel,
-    rows: &Rows,
-    values: &[f64],
-    options: &GpOptions,
-    starts: usize,
-    seed: u64,
-) -> Result<Vec<Mode>, SurrogateError> {
-    let plain = Objective::new(kernel, rows, values, options);
-    let warped = plain.warped().filter(|_| options.warp_inputs != InputWarps::Off);
-    if let Some(warped) = warped.as_ref().filter(|_| options.warp_inputs == InputWarps::On) {
-        return Ok(modes(warped, &warped.starts(starts.max(1), seed)?, options));
-    }
-    let found = modes(&plain, &plain.starts(starts.max(1), seed)?, options);
-    if let Some((warped, best)) = warped.as_ref().zip(found.first()) {
-        let with = modes(warped, &[warped.with_identity(&best.theta)], options);
-        if with.first().is_some_and(|mode| mode.log_density > best.log_density + INPUT_WARP_MARGIN) {
-            return Ok(with);
-        }
-    }
-    Ok(found)
-}
-
-/// Distinct ends of the fit from these starts, best first.
-fn modes(objective: &Objective<'_>, starts: &[Vec<f64>], options: &GpOptions) -> Vec<Mode> {
-    let count = objective.observations() as f64;
-    let limits = MinimizeOptions {
-        iterations: options.iterations,
-        evaluations: 2 * options.iterations as usize + 10,
-        gradient_tolerance: 1e-3,
-        // A hundredth of a nat over all observations.
-        value_tolerance: 0.01 / count,
-        first_step: 1.0,
-        memory: 10,
-    };
-    let mut found: Vec<(f64, Vec<f64>)> = Vec::new();
-    for start in starts {
-        let minimum = minimize(|theta| objective.evaluate(theta), start, None, &limits);
-        // An earlier start that is as good stays in front.
-        let place = found.partition_point(|(value, _)| *value <= minimum.value + 1e-9);
-        found.insert(place, (minimum.value, minimum.point));
-    }
-    let mut modes: Vec<Mode> = Vec::new();
-    for (value, theta) in found {
-        let far = |other: &Mode| other.theta.iter().zip(&theta).any(|(a, b)| (a - b).abs() > SAME_MODE);
-        if modes.iter().all(far) {
-            let hyperparameters = objective.unpack(&theta);
-            modes.push(Mode { hyperparameters, log_density: -count * value, theta });
-        }
-    }
-    modes
+    Ok(Prepared { kernel, scale, inferred })
 }
 
 /// The warp whose leave-one-out predictions describe the better half of the losses best.
@@ -227,17 +123,19 @@ fn choose_warp(
     let indices = even_ranks(targets, WARP_ROWS);
     let part_rows = rows.select(&indices);
     let part: Vec<f64> = indices.iter().map(|&index| targets[index]).collect();
-    let short =
-        GpOptions { iterations: options.iterations.min(15), warp_inputs: InputWarps::Off, ..options.clone() };
+    let short = GpOptions {
+        iterations: options.iterations.min(15),
+        warp_inputs: InputWarps::Off,
+        posterior_draws: 0,
+        ..options.clone()
+    };
     let mut best: Option<(f64, Warp)> = None;
     for candidate in warp::candidates(targets) {
         let scale = TargetScale::standardize(candidate.clone(), &part);
         let values: Vec<f64> = part.iter().map(|&target| scale.to_model(target)).collect();
-        let modes = maximum_a_posteriori(kernel, &part_rows, &values, &short, 1, seed)?;
-        let Some(Mode { hyperparameters, .. }) = modes.into_iter().next() else { continue };
+        let Inferred { mode, .. } = infer(kernel, &part_rows, &values, &short, 1, seed)?;
         let layout = Layout::default();
-        let model =
-            GpModel::condition(kernel.clone(), &layout, &part_rows, &part, hyperparameters, scale, options);
+        let model = GpModel::condition(kernel.clone(), &layout, &part_rows, &part, mode, scale, options);
         let Ok(model) = model else { continue };
         let margin = if candidate == Warp::Identity { WARP_MARGIN } else { 0.0 };
         let score = censored_score(&model, &part) + margin;

@@ -35,6 +35,10 @@ pub struct GpModel {
     /// Targets on the model scale.
     pub(super) values: Vec<f64>,
     pub(super) fitted: FittedTargets,
+    /// The rows before they are embedded.
+    pub(super) rows: Rows,
+    /// Other hyperparameters that the data allow, with weights relative to the model's own of one.
+    pub(super) draws: Vec<(Hyperparameters, f64)>,
 }
 
 impl GpModel {
@@ -69,6 +73,8 @@ impl GpModel {
             scale,
             values,
             fitted,
+            rows: rows.clone(),
+            draws: Vec::new(),
         })
     }
 
@@ -150,6 +156,8 @@ impl GpModel {
             block[(k, k)] += noise_variance;
         }
         let mut inputs = self.inputs.clone();
+        let mut all = self.rows.clone();
+        all.push_rows(rows)?;
         for row in rows.iter() {
             self.kernel.embed_row(row, &self.parameters, &mut inputs);
         }
@@ -165,7 +173,33 @@ impl GpModel {
             scale: self.scale.clone(),
             values: self.values.clone(),
             fitted: self.fitted.clone(),
+            rows: all,
+            draws: self.draws.clone(),
         })
+    }
+
+    /// The same data under each of the hyperparameters that the fit drew from their posterior, with weights relative to this
+    /// model's of one; O(n^3) each. None without [`GpOptions::posterior_draws`].
+    ///
+    /// An expectation over models rather than one model is what an acquisition should be averaged over (Snoek et al.,
+    /// "Practical Bayesian optimization of machine learning algorithms", 2012, equation 5).
+    ///
+    /// # Errors
+    /// `Numeric` when a covariance cannot be factorized.
+    pub fn alternatives(&self) -> Result<Vec<(Self, f64)>, SurrogateError> {
+        self.draws.iter().map(|(drawn, weight)| Ok((self.under(drawn.clone())?, *weight))).collect()
+    }
+
+    fn under(&self, hyperparameters: Hyperparameters) -> Result<Self, SurrogateError> {
+        let parameters = kernel_parameters(&self.kernel, &hyperparameters);
+        let inputs = self.kernel.embed(&self.rows, &parameters);
+        let mut covariance = self.kernel.covariance(&inputs, &parameters);
+        for k in 0..self.rows.len() {
+            covariance[(k, k)] += hyperparameters.noise_variance;
+        }
+        let factor = Cholesky::factorize(&covariance)?;
+        let fitted = solve_targets(&factor, &self.values, self.mean_function)?;
+        Ok(Self { hyperparameters, parameters, inputs, factor, fitted, draws: Vec::new(), ..self.clone() })
     }
 
     /// Number of observations, n.

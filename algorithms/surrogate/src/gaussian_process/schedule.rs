@@ -121,6 +121,7 @@ fn fingerprint(layout: &Layout, rows: &Rows, targets: &[f64], options: &GpOption
         u64::from(options.isotropic),
         options.warp_inputs as u64,
         options.categories as u64,
+        options.posterior_draws as u64,
     ];
     for dimension in &layout.dimensions {
         key.push(match dimension.kind {

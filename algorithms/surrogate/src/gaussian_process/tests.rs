@@ -352,7 +352,7 @@ fn documented_defaults_are_the_defaults() {
     assert_eq!(options.mean, MeanFunction::Constant);
     assert_eq!((options.starts, options.iterations, options.fit_rows), (3, 40, 300));
     assert_eq!((options.kernel, options.local_rows), (KernelFunction::Matern52, 768));
-    assert!(!options.isotropic && options.warp_inputs == InputWarps::Auto);
+    assert!(!options.isotropic && options.warp_inputs == InputWarps::Off);
     let priors = (options.noise_log_mean, options.noise_log_deviation, options.signal_log_deviation);
     assert_eq!(priors, (-4.0, 2.0, 0.25));
 }

@@ -2,7 +2,7 @@
 
 use boxwood_acquisition::{
     Acquisition, AcquisitionError, AugmentedChebyshev, Budget, Constrained, CostCooled, Feasibility,
-    LocalPenalty, LogExpectedHypervolumeImprovement, LogExpectedImprovement,
+    LocalPenalty, LogAverage, LogExpectedHypervolumeImprovement, LogExpectedImprovement,
     LogNoisyExpectedHypervolumeImprovement, LogNoisyExpectedImprovement, LogProbabilityOfImprovement,
     LowerConfidenceBound, MinValueEntropy, PriorBelief, PriorWeighted, PureExploration, candidate_rows,
     chebyshev_weights, contenders, lipschitz_estimate, most_uncertain_on_front, noisy_incumbent,
@@ -73,7 +73,12 @@ impl Choosing<'_> {
             return Ok(row.map(|row| self.proposal(models, row.to_vec(), seed)));
         }
         let scalar = self.scalarized(models, seed).map_err(|error| numeric(&error))?;
-        let improvement = self.improvement(models, scalar.as_ref(), seed).map_err(|error| numeric(&error))?;
+        let first = scalar.as_ref().or(models.believing.first());
+        let alternatives =
+            first.map_or(Ok(Vec::new()), GpModel::alternatives).map_err(|error| numeric(&error))?;
+        let improvement = self
+            .improvement(models, scalar.as_ref(), &alternatives, seed)
+            .map_err(|error| numeric(&error))?;
         let mut feasibility = Feasibility::new();
         for constraint in &models.constraints {
             feasibility = feasibility.with_constraint(constraint, 0.0);
@@ -146,6 +151,7 @@ impl Choosing<'_> {
         &self,
         models: &'a Models,
         scalar: Option<&'a GpModel>,
+        alternatives: &'a [(GpModel, f64)],
         seed: Seed,
     ) -> Result<Option<Box<dyn Acquisition + 'a>>, AcquisitionError> {
         let feasible = models.feasible_rows();
@@ -159,7 +165,18 @@ impl Choosing<'_> {
         let draw = seed.derive("draws", 0).0;
         let observed = &models.observations;
         Ok(Some(match self.criterion_for(models) {
-            Criterion::LogEi | Criterion::ParEgo => Box::new(LogExpectedImprovement::new(first, best.value)),
+            Criterion::LogEi | Criterion::ParEgo if alternatives.is_empty() => {
+                Box::new(LogExpectedImprovement::new(first, best.value))
+            }
+            Criterion::LogEi | Criterion::ParEgo => {
+                let mut members: Vec<(Box<dyn Acquisition + 'a>, f64)> =
+                    vec![(Box::new(LogExpectedImprovement::new(first, best.value)), 1.0)];
+                for (model, weight) in alternatives {
+                    let best = noisy_incumbent(model, &seen)?.map_or(best.value, |best| best.value);
+                    members.push((Box::new(LogExpectedImprovement::new(model, best)), *weight));
+                }
+                Box::new(LogAverage::new(members))
+            }
             Criterion::Pi => {
                 Box::new(LogProbabilityOfImprovement::new(first, best.value, IMPROVEMENT_MARGIN))
             }
