@@ -1,11 +1,14 @@
 //! From models to the next point.
 
+use std::sync::Arc;
+
 use boxwood_acquisition::{
     Acquisition, AcquisitionError, AugmentedChebyshev, Constrained, CostCooled, Feasibility, LocalPenalty,
-    LogExpectedHypervolumeImprovement, LogExpectedImprovement, LogNoisyExpectedHypervolumeImprovement,
-    LogNoisyExpectedImprovement, LogProbabilityOfImprovement, LowerConfidenceBound, MinValueEntropy,
-    PriorBelief, PriorWeighted, PureExploration, candidate_rows, chebyshev_weights, contenders,
-    lipschitz_estimate, most_uncertain_on_front, noisy_incumbent, thompson_choices, thompson_choices_multi,
+    LogChebyshevImprovement, LogExpectedHypervolumeImprovement, LogExpectedImprovement,
+    LogNoisyExpectedHypervolumeImprovement, LogNoisyExpectedImprovement, LogProbabilityOfImprovement,
+    LowerConfidenceBound, MinValueEntropy, PriorBelief, PriorWeighted, PureExploration, candidate_rows,
+    chebyshev_weights, contenders, lipschitz_estimate, most_uncertain_on_front, noisy_incumbent,
+    thompson_choices, thompson_choices_multi,
 };
 use boxwood_core::{Seed, SolverError};
 use boxwood_numeric::Rows;
@@ -72,7 +75,7 @@ impl Choosing<'_> {
         let improvement = self.improvement(models, scalar.as_ref(), seed).map_err(|error| numeric(&error))?;
         let mut feasibility = Feasibility::new();
         for constraint in &models.constraints {
-            feasibility = feasibility.with_constraint(constraint, 0.0);
+            feasibility = feasibility.with_constraint(constraint.as_ref(), 0.0);
         }
         if let Some(failure) = &models.failure {
             feasibility = feasibility.with_constraint(failure, 0.0);
@@ -104,7 +107,7 @@ impl Choosing<'_> {
         // A candidate is scored by every model, so several count like more results.
         let size = models.observations.len() as f64 * (models.count() as f64).sqrt();
         let budget = self.design.budget(size as usize, self.space.layout().len());
-        let starts = models.observations.starts();
+        let starts = models.starts().map_err(|error| numeric(&error))?;
         let best = best_unknown(acquisition, self.space, &starts, &budget, seed, known)?;
         Ok(best.map(|candidate| proposal(models, candidate.row, Some(candidate.value))))
     }
@@ -117,7 +120,8 @@ impl Choosing<'_> {
         seed: Seed,
     ) -> Result<Option<Box<dyn Acquisition + 'a>>, AcquisitionError> {
         let feasible = models.feasible_rows();
-        let Some(first) = scalar.or(models.believing.first()) else { return Ok(None) };
+        let scalar = scalar.map(|scalar| scalar as &dyn Posterior);
+        let Some(first) = scalar.or(models.objectives.first().map(AsRef::as_ref)) else { return Ok(None) };
         // A believed result may be the one to beat; before any feasible result there is none.
         let mut seen = feasible.clone();
         if !feasible.is_empty() && self.fitting.batch == Batch::Believer {
@@ -127,6 +131,7 @@ impl Choosing<'_> {
         let draw = seed.derive("draws", 0).0;
         let observed = &models.observations;
         Ok(Some(match self.criterion_for(models) {
+            Criterion::ParEgo if models.counts_a_source() => Box::new(self.chebyshev(models, &seen, seed)?),
             Criterion::LogEi | Criterion::ParEgo => Box::new(LogExpectedImprovement::new(first, best.value)),
             Criterion::Pi => {
                 Box::new(LogProbabilityOfImprovement::new(first, best.value, IMPROVEMENT_MARGIN))
@@ -149,7 +154,7 @@ impl Choosing<'_> {
             }
             Criterion::NoisyEhvi => {
                 let base = base(models, &feasible)?;
-                let reference = self.front(&models.plain, &feasible, seed)?.reference;
+                let reference = self.front(&posteriors(&models.plain), &feasible, seed)?.reference;
                 let plain: Vec<&GpModel> = models.plain.iter().collect();
                 let draws = FRONT_DRAWS;
                 Box::new(LogNoisyExpectedHypervolumeImprovement::new(&plain, &base, &reference, draws, draw)?)
@@ -157,8 +162,8 @@ impl Choosing<'_> {
             Criterion::Ehvi => {
                 let mut rows = feasible;
                 rows.push_rows(&models.promising_rows()?)?;
-                let Front { values, reference } = self.front(&models.believing, &rows, seed)?;
-                let models = posteriors(&models.believing);
+                let models = models.objective_posteriors();
+                let Front { values, reference } = self.front(&models, &rows, seed)?;
                 Box::new(LogExpectedHypervolumeImprovement::new(models, &values, &reference)?)
             }
             Criterion::Mes | Criterion::Mesmo | Criterion::Thompson | Criterion::Usemo => {
@@ -168,13 +173,26 @@ impl Choosing<'_> {
         }))
     }
 
-    fn front(&self, models: &[GpModel], rows: &Rows, seed: Seed) -> Result<Front, AcquisitionError> {
+    /// The improvement of a random scalarization, from one model per objective.
+    fn chebyshev<'a>(
+        &self,
+        models: &'a Models,
+        rows: &Rows,
+        seed: Seed,
+    ) -> Result<LogChebyshevImprovement<'a>, AcquisitionError> {
+        let posteriors = models.objective_posteriors();
+        let weights = chebyshev_weights(posteriors.len(), seed.derive("weights", 0).0);
+        let draw = seed.derive("draws", 0).0;
+        LogChebyshevImprovement::new(posteriors, weights, rows, DRAWS, draw)
+    }
+
+    fn front(&self, models: &[&dyn Posterior], rows: &Rows, seed: Seed) -> Result<Front, AcquisitionError> {
         Front::new(models, rows, self.reference.as_deref(), seed)
     }
 
     /// All objectives as one random scalar, where the criterion wants that.
     fn scalarized(&self, models: &Models, seed: Seed) -> Result<Option<GpModel>, AcquisitionError> {
-        if self.criterion != Criterion::ParEgo {
+        if self.criterion != Criterion::ParEgo || models.counts_a_source() {
             return Ok(None);
         }
         let observed = &models.observations;
@@ -187,7 +205,10 @@ impl Choosing<'_> {
     /// The criterion, which under noise is the noisy improvement where the user left the choice open.
     fn criterion_for(&self, models: &Models) -> Criterion {
         let noise = models.plain.first().map_or(0.0, |model| model.hyperparameters().noise_variance);
-        let open = self.fitting.settings.leaves_open() && self.criterion == Criterion::LogEi;
+        // Joint draws know this study only.
+        let open = self.fitting.settings.leaves_open()
+            && self.criterion == Criterion::LogEi
+            && !models.counts_a_source();
         if open && noise > NOISY_VARIANCE { Criterion::NoisyEi } else { self.criterion }
     }
 
@@ -201,7 +222,7 @@ impl Choosing<'_> {
         if !penalizes || self.criterion_for(models) == Criterion::NoisyEi {
             return Ok(None);
         }
-        let model = &models.plain[0];
+        let model = models.objectives[0].as_ref();
         let Some(best) = noisy_incumbent(model, &models.feasible_rows())? else { return Ok(None) };
         let seed = Seed(self.fitting.problem.seed()).derive("slopes", 0).0;
         let rows = candidate_rows(self.space, &models.observations.starts(), SLOPE_ROWS, seed)?;
@@ -221,23 +242,25 @@ impl Choosing<'_> {
         let chosen = match (self.criterion, models.believing.as_slice()) {
             (Criterion::Thompson, [objective]) => {
                 let limited: Vec<(&dyn JointPosterior, f64)> = models
-                    .constraints
+                    .limiting
                     .iter()
-                    .map(|model| -> (&dyn JointPosterior, f64) { (model, model.to_model_scale(0.0)) })
+                    .map(|model| -> (&dyn JointPosterior, f64) {
+                        (model.as_ref(), model.to_model_scale(0.0))
+                    })
                     .collect();
-                thompson_choices(objective, &limited, &rows, CHOICES, seed)?
+                thompson_choices(objective.as_ref(), &limited, &rows, CHOICES, seed)?
             }
             (Criterion::Thompson, several) => thompson_choices_multi(&joint(several), &rows, CHOICES, seed)?,
             (_, several) => {
                 let mut parts = Vec::with_capacity(several.len());
                 for model in several {
-                    let best = noisy_incumbent(model, &models.observations.rows)?;
+                    let best = noisy_incumbent(model.as_ref(), &models.observations.rows)?;
                     let best = best.map_or(f64::INFINITY, |best| best.value);
-                    parts.push(LogExpectedImprovement::new(model, best));
+                    parts.push(LogExpectedImprovement::new(model.as_ref(), best));
                 }
                 let parts: Vec<&dyn Acquisition> =
                     parts.iter().map(|part| part as &dyn Acquisition).collect();
-                most_uncertain_on_front(&parts, &posteriors(several), &rows)?.into_iter().collect()
+                most_uncertain_on_front(&parts, &models.objective_posteriors(), &rows)?.into_iter().collect()
             }
         };
         Ok(Some(rows.select(&chosen)))
@@ -245,12 +268,17 @@ impl Choosing<'_> {
 }
 
 fn proposal(models: &Models, row: Vec<f64>, acquisition: Option<f64>) -> Proposal {
+    let measured = models.observations.measured;
+    let (sampler, model) = match &models.learned {
+        Some(learned) => ("transfer", learned.text(measured)),
+        None => ("gp", format!("Gaussian process on {measured} results")),
+    };
     Proposal {
-        prediction: models.believing.first().and_then(|model| predict_loss(model, &row)),
+        prediction: models.objectives.first().and_then(|model| predict_loss(model.as_ref(), &row)),
         acquisition,
-        model: Some(format!("Gaussian process on {} results", models.observations.measured)),
+        model: Some(model),
         row,
-        sampler: "gp",
+        sampler,
     }
 }
 
@@ -266,6 +294,6 @@ fn posteriors(models: &[GpModel]) -> Vec<&dyn Posterior> {
     models.iter().map(|model| model as &dyn Posterior).collect()
 }
 
-fn joint(models: &[GpModel]) -> Vec<&dyn JointPosterior> {
-    models.iter().map(|model| model as &dyn JointPosterior).collect()
+fn joint(models: &[Arc<GpModel>]) -> Vec<&dyn JointPosterior> {
+    models.iter().map(|model| model.as_ref() as &dyn JointPosterior).collect()
 }
