@@ -131,7 +131,7 @@ impl Choosing<'_> {
         let draw = seed.derive("draws", 0).0;
         let observed = &models.observations;
         Ok(Some(match self.criterion_for(models) {
-            Criterion::ParEgo if models.counts_a_source() => Box::new(self.chebyshev(models, &seen, seed)?),
+            Criterion::ParEgo if models.counts_a_source() => Box::new(Self::chebyshev(models, &seen, seed)?),
             Criterion::LogEi | Criterion::ParEgo => Box::new(LogExpectedImprovement::new(first, best.value)),
             Criterion::Pi => {
                 Box::new(LogProbabilityOfImprovement::new(first, best.value, IMPROVEMENT_MARGIN))
@@ -175,7 +175,6 @@ impl Choosing<'_> {
 
     /// The improvement of a random scalarization, from one model per objective.
     fn chebyshev<'a>(
-        &self,
         models: &'a Models,
         rows: &Rows,
         seed: Seed,

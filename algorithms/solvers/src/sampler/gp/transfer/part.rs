@@ -171,8 +171,28 @@ impl Part {
         let n = values.len() as f64;
         let chance = (2.0 * (2.0 * n + 5.0) / (9.0 * n * (n - 1.0))).sqrt();
         let agreements = agreements(&models, rows, values)?;
-        let beyond: Vec<f64> = agreements.iter().map(|agreement| agreement - chance).collect();
+        let mut beyond: Vec<f64> = agreements.iter().map(|agreement| agreement - chance).collect();
+        if let Quantity::Violation(_) = self.quantity {
+            for (beyond, excess) in beyond.iter_mut().zip(self.excess_errors(target)?) {
+                *beyond = beyond.min(-excess);
+            }
+        }
         Ok(weights.without_negative_transfer(&beyond))
+    }
+
+    /// By how much the squared errors of each source at the measured rows exceed those of this study's own model, which is
+    /// asked for each row without that row. Violations have the same zero and unit in all studies, so that a source whose
+    /// order is right may still misplace the bound.
+    fn excess_errors(&self, target: &GpModel) -> Result<Vec<f64>, SurrogateError> {
+        let error = |means: &[f64]| -> f64 {
+            means.iter().zip(target.values()).map(|(mean, value)| (mean - value).powi(2)).sum()
+        };
+        let own = error(&target.leave_one_out().mean);
+        let source = |source: &SourcePart| {
+            let means = OnScaleOf::new(source.model.clone(), target).predict_mean(&self.rows)?;
+            Ok(error(&means) - own)
+        };
+        self.sources.iter().map(source).collect()
     }
 
     /// The combination of the sources that count with this study's model, in which pending rows are accounted for already;
