@@ -79,7 +79,8 @@ fn hyperparameter_gradient_agrees_with_finite_differences() {
 fn input_gradient_agrees_with_finite_differences_also_on_arcs() {
     let (rows, losses) = data(24);
     let warped = GpOptions { warp_inputs: true, ..GpOptions::default() };
-    for options in [GpOptions::default(), warped] {
+    let smooth = GpOptions { kernel: KernelFunction::SquaredExponential, ..GpOptions::default() };
+    for options in [GpOptions::default(), warped, smooth] {
         let model = GaussianProcess::fit(&mixed(), &rows, &losses, &options, 1).unwrap();
         assert_eq!(model.hyperparameters().input_warps.len(), if options.warp_inputs { 5 } else { 0 });
         check_input_gradient(&model);
