@@ -35,5 +35,5 @@ pub use incumbent::{Incumbent, believe_pending, noisy_incumbent};
 pub use maximize::{Budget, Candidate, CandidateSpace, candidate_rows, maximize};
 pub use noisy::{LogNoisyExpectedHypervolumeImprovement, LogNoisyExpectedImprovement, contenders};
 pub use penalty::{LocalPenalty, Pending, lipschitz_estimate};
-pub use scalarize::{AugmentedChebyshev, CHEBYSHEV_AUGMENTATION, chebyshev_weights};
+pub use scalarize::{AugmentedChebyshev, CHEBYSHEV_AUGMENTATION, LogChebyshevImprovement, chebyshev_weights};
 pub use thompson::{SampledConstraint, thompson_choices, thompson_choices_multi};

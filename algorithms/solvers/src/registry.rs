@@ -11,7 +11,7 @@ use crate::sampler::{
     BOHB_PARAMETERS, CMA_PARAMETERS, CmaSampler, DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler,
     FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler,
     LATIN_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
-    TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TransferSampler, TurboSampler,
+    TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -282,7 +282,7 @@ impl SamplerKind {
             Self::Tpe => Box::new(TpeSampler::read(parameters)?),
             Self::Bohb => Box::new(TpeSampler::read_bohb(parameters)?),
             Self::Mfes => Box::new(MfesSampler::read(parameters)?),
-            Self::Transfer => Box::new(TransferSampler::read(parameters)?),
+            Self::Transfer => Box::new(GpSampler::read_learning(parameters)?),
             Self::Turbo => Box::new(TurboSampler::read(parameters)?),
         })
     }

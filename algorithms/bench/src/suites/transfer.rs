@@ -1,12 +1,13 @@
 //! Problems with earlier studies to learn from: families of shifted functions, and classifiers on other data sets.
 
+use std::f64::consts::PI;
 use std::path::Path;
 
 use boxwood_core::{Metrics, Point, ProblemSpec, Resource, Seed, SourceSpec, SourceTrial};
-use boxwood_testkit::problems::{FloatProblem, constrained as held, single as one};
+use boxwood_testkit::problems::{FloatProblem, constrained as held, multi as many, single as one};
 use boxwood_testkit::{Outcome, TestProblem};
 
-use super::{Suite, Task};
+use super::{Measure, Suite, Task};
 use crate::report::Skipped;
 use crate::tables::{PlainTable, mindware};
 
@@ -51,8 +52,10 @@ impl<P: TestProblem> TestProblem for WithSources<P> {
 enum Kin {
     /// The function, moved by up to [`SHIFT`] and in another unit.
     Related,
-    /// The function mirrored in every dimension and turned upside down.
+    /// The function mirrored in every dimension and turned upside down; constraints are mirrored only.
     Unrelated,
+    /// Another function: a wave along every dimension, for every objective and constraint.
+    Foreign,
 }
 
 /// A number in [-1, 1) that depends on nothing but the arguments.
@@ -63,26 +66,42 @@ fn draw(source: usize, dimension: usize) -> f64 {
 
 /// Results of an earlier study at quasi-random points.
 fn source(problem: &FloatProblem, index: usize, kin: Kin) -> SourceSpec {
-    let space = problem.spec().check().expect("test problems are well-formed").space().clone();
+    let spec = problem.spec();
+    let space = spec.clone().check().expect("test problems are well-formed").space().clone();
     let bounds = problem.bounds();
+    let objectives = spec.objectives.len();
+    let metrics = spec.objectives.iter().map(|objective| &objective.metric);
+    let metrics: Vec<String> =
+        metrics.chain(spec.constraints.iter().map(|constraint| &constraint.metric)).cloned().collect();
+    let scale = 1.0 + index as f64;
+    let wave = |place: usize, unit: &[f64]| -> f64 {
+        let term = |(dimension, unit): (usize, &f64)| {
+            let [turns, phase] = [0, 1].map(|part| draw(index, 100 * (place + 1) + 2 * dimension + part));
+            (2.0 * PI * (1.0 + turns.abs()) * unit + PI * phase).sin()
+        };
+        unit.iter().enumerate().map(term).sum()
+    };
     let trial = |row: Vec<f64>| {
         let moved = |(dimension, unit): (usize, &f64)| {
             let unit = match kin {
                 Kin::Related => unit + SHIFT * draw(index, dimension),
-                Kin::Unrelated => 1.0 - unit,
+                Kin::Unrelated | Kin::Foreign => 1.0 - unit,
             };
             let (low, high) = bounds[dimension];
             low + unit * (high - low)
         };
         let values = problem.at(&row.iter().enumerate().map(moved).collect::<Vec<_>>());
-        let unit = 1.0 + index as f64;
-        let value = match kin {
-            Kin::Related => unit * values[0] + 10.0 * unit,
-            Kin::Unrelated => -values[0],
+        let value = |(place, value): (usize, f64)| match kin {
+            Kin::Related if place < objectives => scale * value + 10.0 * scale,
+            Kin::Unrelated if place < objectives => -value,
+            Kin::Related | Kin::Unrelated => value,
+            Kin::Foreign => wave(place, &row),
         };
-        let constraints = values[1..].iter().enumerate().map(|(i, value)| (format!("c{}", i + 1), *value));
-        let metrics = [("value".to_owned(), value)].into_iter().chain(constraints).collect();
-        SourceTrial { point: space.decode(&row), metrics: Metrics(metrics) }
+        let values = values.into_iter().enumerate().map(value);
+        SourceTrial {
+            metrics: Metrics(metrics.iter().cloned().zip(values).collect()),
+            point: space.decode(&row),
+        }
     };
     let rows = space.sobol(index as u64 + 1, 0, SOURCE_TRIALS);
     SourceSpec { name: format!("source{index}"), trials: rows.into_iter().map(trial).collect() }
@@ -91,23 +110,31 @@ fn source(problem: &FloatProblem, index: usize, kin: Kin) -> SourceSpec {
 fn task(problem: FloatProblem, suffix: &str, kin: &[Kin]) -> Task {
     let label = format!("{}_{suffix}", problem.name());
     let sources = kin.iter().enumerate().map(|(index, kin)| source(&problem, index, *kin)).collect();
-    Task { label: Some(label), ..Task::trials(WithSources { problem, sources }, TRIALS) }
+    let measure = problem.front().map_or(Measure::Regret, |(reference, largest)| Measure::Hypervolume {
+        reference: reference.to_vec(),
+        largest,
+    });
+    Task { label: Some(label), measure, ..Task::trials(WithSources { problem, sources }, TRIALS) }
 }
 
-/// Each function with related sources, with sources of both kinds, and with unrelated ones, which must do no harm.
+/// Each function with related sources, with sources of both kinds, and with unrelated and foreign ones, which must do no
+/// harm.
 pub(super) fn closed() -> Suite {
-    let functions: [fn() -> FloatProblem; 6] = [
+    let functions: [fn() -> FloatProblem; 8] = [
         one::branin,
         one::hartmann3,
         one::hartmann6,
         || one::ackley(5),
         || one::rosenbrock(4),
         held::townsend,
+        many::branin_currin,
+        || many::dtlz2(2, 6),
     ];
-    let kinds: [(&str, &[Kin]); 3] = [
+    let kinds: [(&str, &[Kin]); 4] = [
         ("related", &[Kin::Related; 4]),
         ("mixed", &[Kin::Unrelated, Kin::Related, Kin::Unrelated, Kin::Related]),
         ("unrelated", &[Kin::Unrelated; 3]),
+        ("foreign", &[Kin::Foreign; 3]),
     ];
     let tasks = kinds.iter().flat_map(|(suffix, kin)| {
         functions.iter().map(move |function| task(function(), &format!("from_{suffix}"), kin))

@@ -14,7 +14,6 @@ mod population;
 mod random;
 mod sobol;
 mod tpe;
-mod transfer;
 mod turbo;
 
 use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
@@ -22,7 +21,7 @@ use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
 pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
 pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
-pub(crate) use gp::{GpSampler, PARAMETERS as GP_PARAMETERS};
+pub(crate) use gp::{GpSampler, PARAMETERS as GP_PARAMETERS, TRANSFER_PARAMETERS};
 pub(crate) use grid::{GridSampler, PARAMETERS as GRID_PARAMETERS};
 pub(crate) use latin::{LatinSampler, PARAMETERS as LATIN_PARAMETERS};
 pub(crate) use mfes::{MfesSampler, PARAMETERS as MFES_PARAMETERS};
@@ -30,7 +29,6 @@ pub(crate) use model::DESIGN_PARAMETERS;
 pub(crate) use random::RandomSampler;
 pub(crate) use sobol::SobolSampler;
 pub(crate) use tpe::{BOHB_PARAMETERS, PARAMETERS as TPE_PARAMETERS, TpeSampler};
-pub(crate) use transfer::{PARAMETERS as TRANSFER_PARAMETERS, TransferSampler};
 pub(crate) use turbo::TurboSampler;
 
 use crate::history::{History, Known};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Up to this many observations every one brings a refit.
 const REFIT_EACH_UP_TO: usize = 50;
-/// Fits that a [`GpCache`] keeps.
+/// Fits that a [`GpCache`] keeps unless told otherwise.
 const CACHE_SIZE: usize = 8;
 
 /// How many of n observations the hyperparameters come from: all up to 50, then the largest length of the
@@ -27,16 +27,28 @@ pub fn refit_length(count: usize) -> usize {
 }
 
 /// A memory of recent fits, owned by whoever wants speed; answers are the same without it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct GpCache {
+    size: usize,
     /// Shared by the threads that plan with the same cache; guards only this list, the last used at its end.
     entries: Mutex<Vec<(Vec<u64>, Arc<GpModel>)>>,
 }
 
+impl Default for GpCache {
+    fn default() -> Self {
+        Self::of_size(CACHE_SIZE)
+    }
+}
+
 impl GpCache {
-    /// An empty cache.
+    /// An empty cache of 8 fits.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty cache that keeps the given number of fits, at least one.
+    pub fn of_size(fits: usize) -> Self {
+        Self { size: fits.max(1), entries: Mutex::new(Vec::new()) }
     }
 
     fn find(&self, key: &[u64]) -> Option<Arc<GpModel>> {
@@ -49,7 +61,7 @@ impl GpCache {
 
     fn store(&self, key: Vec<u64>, model: Arc<GpModel>) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= CACHE_SIZE {
+        if entries.len() >= self.size {
             entries.remove(0);
         }
         entries.push((key, model));

@@ -86,7 +86,9 @@ fn hyperparameter_gradient_agrees_with_finite_differences() {
 fn input_gradient_agrees_with_finite_differences_also_on_arcs() {
     let (rows, losses) = data(24);
     let warped = GpOptions { warp_inputs: InputWarps::On, ..GpOptions::default() };
-    for options in [GpOptions { warp_inputs: InputWarps::Off, ..warped.clone() }, warped] {
+    let smooth = GpOptions { kernel: KernelFunction::SquaredExponential, ..GpOptions::default() };
+    let mixture = GpOptions { categories: CategoryKernel::Mixture, ..GpOptions::default() };
+    for options in [GpOptions::default(), warped, smooth, mixture] {
         let model = GaussianProcess::fit(&mixed(), &rows, &losses, &options, 1).unwrap();
         assert_eq!(
             model.hyperparameters().input_warps.len(),

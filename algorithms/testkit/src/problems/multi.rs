@@ -3,7 +3,6 @@
 use std::f64::consts::{E, PI};
 
 use super::{Branin, FloatProblem};
-use crate::hypervolume::hypervolume;
 
 /// Steps of the numeric integrals over a known front.
 const STEPS: usize = 100_000;
@@ -116,9 +115,11 @@ pub(crate) fn currin_at(a: f64, b: f64) -> f64 {
     (1.0 - decay) * top / bottom
 }
 
-/// Branin's and Currin's functions on one square (Belakaria et al., 2019); the volume is that of a dense grid's front.
+/// Branin's and Currin's functions on one square (Belakaria et al., 2019); the volume is that of three million points that
+/// were moved along the front until it grew by less than 1e-5 (`BoTorch` states 59.3601, which a grid of 6000 by 6000
+/// points exceeds).
 pub fn branin_currin() -> FloatProblem {
-    let front = (vec![18.0, 6.0], 59.360_118_748_677_46);
+    let front = (vec![18.0, 6.0], 59.406_52);
     FloatProblem::several("branincurrin", vec![(0.0, 1.0); 2], 0, front, |x| {
         vec![Branin::at(15.0 * x[0] - 5.0, 15.0 * x[1]), currin_at(x[0], x[1])]
     })
@@ -140,9 +141,19 @@ pub fn bnh() -> FloatProblem {
 /// Srinivas and Deb's problem (1994) with two constraints.
 pub fn srn() -> FloatProblem {
     let values = |x: f64, y: f64| [(x - 2.0).powi(2) + (y - 1.0).powi(2) + 2.0, 9.0 * x - (y - 1.0).powi(2)];
-    // The front: x = -2.5 and y from 2.5 to the edge of the disc.
+    // The front: along the second constraint from the point nearest to (2, 1), then x = -2.5 up to the disc's edge, then
+    // along the edge, where a little of the second loss is still bought with much of the first.
     let edge = (225.0_f64 - 6.25).sqrt();
-    let largest = curve([300.0, 50.0], |t| values(-2.5, 2.5 + t * (edge - 2.5)));
+    let angle = edge.atan2(-2.5);
+    let along = |t: f64| match 3.0 * t {
+        t if t < 1.0 => values(1.1 - 3.6 * t, 3.7 - 1.2 * t),
+        t if t < 2.0 => values(-2.5, 2.5 + (t - 1.0) * (edge - 2.5)),
+        t => {
+            let turn = angle + (t - 2.0) * (PI - angle);
+            values(15.0 * turn.cos(), 15.0 * turn.sin())
+        }
+    };
+    let largest = curve([300.0, 50.0], along);
     FloatProblem::several("srn", vec![(-20.0, 20.0); 2], 2, (vec![300.0, 50.0], largest), move |x| {
         let [f1, f2] = values(x[0], x[1]);
         vec![f1, f2, x[0] * x[0] + x[1] * x[1] - 225.0, x[0] - 3.0 * x[1] + 10.0]
@@ -169,14 +180,8 @@ pub fn corners() -> FloatProblem {
     let values = |x: &[f64]| -> Vec<f64> {
         CORNERS.iter().map(|c| 1.0 - (-((x[0] - c[0]).powi(2) + (x[1] - c[1]).powi(2)) * E).exp()).collect()
     };
-    let mut grid = Vec::new();
-    for i in 0..=40 {
-        for j in 0..=(40 - i) {
-            let (a, b) = (f64::from(i) / 40.0, f64::from(j) / 40.0);
-            let mix = |k: usize| a * CORNERS[0][k] + b * CORNERS[1][k] + (1.0 - a - b) * CORNERS[2][k];
-            grid.push(values(&[mix(0), mix(1)]));
-        }
-    }
-    let front = (vec![1.0; 3], hypervolume(&grid, &[1.0; 3]));
+    // The integral over two of the losses of what the nearest point of both discs leaves of the third, by the midpoint rule
+    // on 8000 by 8000 cells.
+    let front = (vec![1.0; 3], 0.661_312);
     FloatProblem::several("corners3", vec![(0.0, 1.0); 2], 0, front, values)
 }

@@ -1,12 +1,14 @@
 //! From models to the next point.
 
+use std::sync::Arc;
+
 use boxwood_acquisition::{
     Acquisition, AcquisitionError, AugmentedChebyshev, Budget, Constrained, CostCooled, Feasibility,
-    LocalPenalty, LogAverage, LogExpectedHypervolumeImprovement, LogExpectedImprovement,
-    LogNoisyExpectedHypervolumeImprovement, LogNoisyExpectedImprovement, LogProbabilityOfImprovement,
-    LowerConfidenceBound, MinValueEntropy, PriorBelief, PriorWeighted, PureExploration, candidate_rows,
-    chebyshev_weights, contenders, lipschitz_estimate, most_uncertain_on_front, noisy_incumbent,
-    thompson_choices, thompson_choices_multi,
+    LocalPenalty, LogAverage, LogChebyshevImprovement, LogExpectedHypervolumeImprovement,
+    LogExpectedImprovement, LogNoisyExpectedHypervolumeImprovement, LogNoisyExpectedImprovement,
+    LogProbabilityOfImprovement, LowerConfidenceBound, MinValueEntropy, PriorBelief, PriorWeighted,
+    PureExploration, candidate_rows, chebyshev_weights, contenders, lipschitz_estimate,
+    most_uncertain_on_front, noisy_incumbent, thompson_choices, thompson_choices_multi,
 };
 use boxwood_core::{Seed, SolverError};
 use boxwood_numeric::Rows;
@@ -73,15 +75,17 @@ impl Choosing<'_> {
             return Ok(row.map(|row| self.proposal(models, row.to_vec(), seed)));
         }
         let scalar = self.scalarized(models, seed).map_err(|error| numeric(&error))?;
-        let first = scalar.as_ref().or(models.believing.first());
+        // What earlier studies say is not drawn from.
+        let own = scalar.as_ref().or(models.believing.first().map(AsRef::as_ref));
+        let own = own.filter(|_| !models.counts_a_source());
         let alternatives =
-            first.map_or(Ok(Vec::new()), GpModel::alternatives).map_err(|error| numeric(&error))?;
+            own.map_or(Ok(Vec::new()), GpModel::alternatives).map_err(|error| numeric(&error))?;
         let improvement = self
             .improvement(models, scalar.as_ref(), &alternatives, seed)
             .map_err(|error| numeric(&error))?;
         let mut feasibility = Feasibility::new();
         for constraint in &models.constraints {
-            feasibility = feasibility.with_constraint(constraint, 0.0);
+            feasibility = feasibility.with_constraint(constraint.as_ref(), 0.0);
         }
         if let Some(failure) = &models.failure {
             feasibility = feasibility.with_constraint(failure, 0.0);
@@ -112,7 +116,7 @@ impl Choosing<'_> {
             acquisition = &weighted;
         }
         let budget = self.budget(models);
-        let starts = models.observations.starts();
+        let starts = models.starts().map_err(|error| numeric(&error))?;
         let best = best_unknown(acquisition, self.space, &starts, &budget, seed, known)?;
         let Some(candidate) = best else { return Ok(None) };
         // What cost, beliefs and waiting points made of the improvement does not count as less of it.
@@ -137,12 +141,17 @@ impl Choosing<'_> {
 
     /// A row with what the models say of it, but for its acquisition.
     fn proposal(&self, models: &Models, row: Vec<f64>, seed: Seed) -> Proposal {
+        let measured = models.observations.measured;
+        let (sampler, model) = match &models.learned {
+            Some(learned) => ("transfer", learned.text(measured)),
+            None => ("gp", format!("Gaussian process on {measured} results")),
+        };
         let bound = self.bounds_regret.then(|| regret_bound(models, self.space, &self.budget(models), seed));
         Proposal {
-            prediction: models.believing.first().and_then(|model| predict_loss(model, &row)),
+            prediction: models.objectives.first().and_then(|model| predict_loss(model.as_ref(), &row)),
             regret_bound: bound.flatten(),
-            model: Some(format!("Gaussian process on {} results", models.observations.measured)),
-            ..Proposal::plain(row, "gp")
+            model: Some(model),
+            ..Proposal::plain(row, sampler)
         }
     }
 
@@ -155,7 +164,8 @@ impl Choosing<'_> {
         seed: Seed,
     ) -> Result<Option<Box<dyn Acquisition + 'a>>, AcquisitionError> {
         let feasible = models.feasible_rows();
-        let Some(first) = scalar.or(models.believing.first()) else { return Ok(None) };
+        let scalar = scalar.map(|scalar| scalar as &dyn Posterior);
+        let Some(first) = scalar.or(models.objectives.first().map(AsRef::as_ref)) else { return Ok(None) };
         // A believed result may be the one to beat; before any feasible result there is none.
         let mut seen = feasible.clone();
         if !feasible.is_empty() && self.fitting.batch == Batch::Believer {
@@ -165,6 +175,7 @@ impl Choosing<'_> {
         let draw = seed.derive("draws", 0).0;
         let observed = &models.observations;
         Ok(Some(match self.criterion_for(models) {
+            Criterion::ParEgo if models.counts_a_source() => Box::new(Self::chebyshev(models, &seen, seed)?),
             Criterion::LogEi | Criterion::ParEgo if alternatives.is_empty() => {
                 Box::new(LogExpectedImprovement::new(first, best.value))
             }
@@ -198,7 +209,7 @@ impl Choosing<'_> {
             }
             Criterion::NoisyEhvi => {
                 let base = base(models, &feasible)?;
-                let reference = self.front(&models.plain, &feasible, seed)?.reference;
+                let reference = self.front(&posteriors(&models.plain), &feasible, seed)?.reference;
                 let plain: Vec<&GpModel> = models.plain.iter().collect();
                 let draws = FRONT_DRAWS;
                 Box::new(LogNoisyExpectedHypervolumeImprovement::new(&plain, &base, &reference, draws, draw)?)
@@ -206,8 +217,8 @@ impl Choosing<'_> {
             Criterion::Ehvi => {
                 let mut rows = feasible;
                 rows.push_rows(&models.promising_rows()?)?;
-                let Front { values, reference } = self.front(&models.believing, &rows, seed)?;
-                let models = posteriors(&models.believing);
+                let models = models.objective_posteriors();
+                let Front { values, reference } = self.front(&models, &rows, seed)?;
                 Box::new(LogExpectedHypervolumeImprovement::new(models, &values, &reference)?)
             }
             Criterion::Mes | Criterion::Mesmo | Criterion::Thompson | Criterion::Usemo => {
@@ -217,13 +228,25 @@ impl Choosing<'_> {
         }))
     }
 
-    fn front(&self, models: &[GpModel], rows: &Rows, seed: Seed) -> Result<Front, AcquisitionError> {
+    /// The improvement of a random scalarization, from one model per objective.
+    fn chebyshev<'a>(
+        models: &'a Models,
+        rows: &Rows,
+        seed: Seed,
+    ) -> Result<LogChebyshevImprovement<'a>, AcquisitionError> {
+        let posteriors = models.objective_posteriors();
+        let weights = chebyshev_weights(posteriors.len(), seed.derive("weights", 0).0);
+        let draw = seed.derive("draws", 0).0;
+        LogChebyshevImprovement::new(posteriors, weights, rows, DRAWS, draw)
+    }
+
+    fn front(&self, models: &[&dyn Posterior], rows: &Rows, seed: Seed) -> Result<Front, AcquisitionError> {
         Front::new(models, rows, self.reference.as_deref(), seed)
     }
 
     /// All objectives as one random scalar, where the criterion wants that.
     fn scalarized(&self, models: &Models, seed: Seed) -> Result<Option<GpModel>, AcquisitionError> {
-        if self.criterion != Criterion::ParEgo {
+        if self.criterion != Criterion::ParEgo || models.counts_a_source() {
             return Ok(None);
         }
         let observed = &models.observations;
@@ -236,7 +259,10 @@ impl Choosing<'_> {
     /// The criterion, which under noise is the noisy improvement where the user left the choice open.
     fn criterion_for(&self, models: &Models) -> Criterion {
         let noise = models.plain.first().map_or(0.0, |model| model.hyperparameters().noise_variance);
-        let open = self.fitting.settings.leaves_open() && self.criterion == Criterion::LogEi;
+        // Joint draws know this study only.
+        let open = self.fitting.settings.leaves_open()
+            && self.criterion == Criterion::LogEi
+            && !models.counts_a_source();
         if open && noise > NOISY_VARIANCE { Criterion::NoisyEi } else { self.criterion }
     }
 
@@ -250,7 +276,7 @@ impl Choosing<'_> {
         if !penalizes || self.criterion_for(models) == Criterion::NoisyEi {
             return Ok(None);
         }
-        let model = &models.plain[0];
+        let model = models.objectives[0].as_ref();
         let Some(best) = noisy_incumbent(model, &models.feasible_rows())? else { return Ok(None) };
         let seed = Seed(self.fitting.problem.seed()).derive("slopes", 0).0;
         let rows = candidate_rows(self.space, &models.observations.starts(), SLOPE_ROWS, seed)?;
@@ -270,23 +296,25 @@ impl Choosing<'_> {
         let chosen = match (self.criterion, models.believing.as_slice()) {
             (Criterion::Thompson, [objective]) => {
                 let limited: Vec<(&dyn JointPosterior, f64)> = models
-                    .constraints
+                    .limiting
                     .iter()
-                    .map(|model| -> (&dyn JointPosterior, f64) { (model, model.to_model_scale(0.0)) })
+                    .map(|model| -> (&dyn JointPosterior, f64) {
+                        (model.as_ref(), model.to_model_scale(0.0))
+                    })
                     .collect();
-                thompson_choices(objective, &limited, &rows, CHOICES, seed)?
+                thompson_choices(objective.as_ref(), &limited, &rows, CHOICES, seed)?
             }
             (Criterion::Thompson, several) => thompson_choices_multi(&joint(several), &rows, CHOICES, seed)?,
             (_, several) => {
                 let mut parts = Vec::with_capacity(several.len());
                 for model in several {
-                    let best = noisy_incumbent(model, &models.observations.rows)?;
+                    let best = noisy_incumbent(model.as_ref(), &models.observations.rows)?;
                     let best = best.map_or(f64::INFINITY, |best| best.value);
-                    parts.push(LogExpectedImprovement::new(model, best));
+                    parts.push(LogExpectedImprovement::new(model.as_ref(), best));
                 }
                 let parts: Vec<&dyn Acquisition> =
                     parts.iter().map(|part| part as &dyn Acquisition).collect();
-                most_uncertain_on_front(&parts, &posteriors(several), &rows)?.into_iter().collect()
+                most_uncertain_on_front(&parts, &models.objective_posteriors(), &rows)?.into_iter().collect()
             }
         };
         Ok(Some(rows.select(&chosen)))
@@ -305,6 +333,6 @@ fn posteriors(models: &[GpModel]) -> Vec<&dyn Posterior> {
     models.iter().map(|model| model as &dyn Posterior).collect()
 }
 
-fn joint(models: &[GpModel]) -> Vec<&dyn JointPosterior> {
-    models.iter().map(|model| model as &dyn JointPosterior).collect()
+fn joint(models: &[Arc<GpModel>]) -> Vec<&dyn JointPosterior> {
+    models.iter().map(|model| model.as_ref() as &dyn JointPosterior).collect()
 }

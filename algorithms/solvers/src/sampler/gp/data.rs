@@ -115,13 +115,13 @@ fn rows_of<'a>(width: usize, rows: impl Iterator<Item = &'a [f64]>) -> Result<Ro
 }
 
 /// Indices from the best to the worst, and the rank of each among fronts.
-struct Order {
-    indices: Vec<usize>,
+pub(super) struct Order {
+    pub(super) indices: Vec<usize>,
     ranks: Vec<usize>,
 }
 
 /// Least violation first, then the rank among fronts (with one objective the loss), then the older.
-fn order(violations: &[f64], losses: &Rows) -> Order {
+pub(super) fn order(violations: &[f64], losses: &Rows) -> Order {
     let ranks = if losses.width() > 1 { nondominated_ranks(losses) } else { vec![0; losses.len()] };
     let mut indices: Vec<usize> = (0..losses.len()).collect();
     indices.sort_by(|&a, &b| {

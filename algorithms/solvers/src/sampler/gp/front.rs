@@ -3,7 +3,7 @@
 use boxwood_acquisition::AcquisitionError;
 use boxwood_core::Seed;
 use boxwood_numeric::{Rows, inferred_reference, nondominated};
-use boxwood_surrogate::{GpModel, Posterior};
+use boxwood_surrogate::Posterior;
 use rand::RngExt;
 
 /// Distance of an inferred reference point beyond the front's own margin, in deviations of the losses.
@@ -28,7 +28,7 @@ pub(super) struct Front {
 impl Front {
     /// The front at some rows; `given` are losses beyond which a point is worth nothing, for a user who knows them.
     pub(super) fn new(
-        models: &[GpModel],
+        models: &[&dyn Posterior],
         rows: &Rows,
         given: Option<&[f64]>,
         seed: Seed,

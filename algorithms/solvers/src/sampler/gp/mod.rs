@@ -1,7 +1,7 @@
 //! Bayesian optimization with Gaussian processes.
 //!
 //! `settings` reads what a user chose, `data` gathers what was measured, `models` fits it, `acquire` turns models into the
-//! next point; `front`, `beliefs` and `regret` serve it.
+//! next point; `front`, `beliefs` and `regret` serve it; `transfer` adds earlier studies to the models.
 
 mod acquire;
 mod beliefs;
@@ -10,6 +10,7 @@ mod front;
 mod models;
 mod regret;
 mod settings;
+mod transfer;
 
 use boxwood_acquisition::{PriorBelief, PriorWeighted};
 use boxwood_core::{Problem, Seed, SolverError, Unsupported};
@@ -20,12 +21,14 @@ use self::acquire::Choosing;
 use self::data::Observations;
 use self::models::{Fitting, Models};
 use self::settings::{Criterion, Settings};
+use self::transfer::Learning;
 use super::model::{Candidates, Design, layout, mix, numeric};
 use super::{Proposals, Request, Sampler};
 use crate::history::Known;
 use crate::parameters::Parameters;
 
 pub(crate) use settings::PARAMETERS;
+pub(crate) use transfer::PARAMETERS as TRANSFER_PARAMETERS;
 
 /// Trials at which a belief has the power one where the study has no budget of trials.
 const BELIEF_STRENGTH: f64 = 10.0;
@@ -41,17 +44,28 @@ pub(crate) struct GpSampler {
     design: Design,
     settings: Settings,
     cache: GpCache,
+    learning: Option<Learning>,
 }
 
 impl GpSampler {
     pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
         let settings = Settings::read(parameters)?;
-        Ok(Self { design: Design::read(parameters)?, settings, cache: GpCache::new() })
+        Ok(Self { design: Design::read(parameters)?, settings, cache: GpCache::new(), learning: None })
     }
 
     /// Everything but the design at its default.
     pub(crate) fn new(design: Design) -> Self {
-        Self { design, settings: Settings::default(), cache: GpCache::new() }
+        Self { design, settings: Settings::default(), cache: GpCache::new(), learning: None }
+    }
+
+    /// The sampler that learns from the problem's sources; without any that fit the space it is the plain one.
+    pub(crate) fn read_learning(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
+        Ok(Self {
+            design: Design::read(parameters)?,
+            settings: Settings::default(),
+            cache: GpCache::new(),
+            learning: Some(Learning::read(parameters)?),
+        })
     }
 
     fn belief(&self, problem: &Problem) -> Result<Option<PriorBelief>, String> {
@@ -90,8 +104,13 @@ impl Sampler for GpSampler {
         true
     }
 
+    fn warm_rows(&self, problem: &Problem) -> Vec<Vec<f64>> {
+        self.learning.as_ref().map_or_else(Vec::new, |learning| learning.warm_rows(problem))
+    }
+
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError> {
         let problem = request.view.problem();
+        let learning = self.learning.as_ref().filter(|learning| learning.applies(problem));
         let space = Candidates::new(problem.space());
         let width = space.layout().len();
         let rung = request.history.model_rung(width + 2);
@@ -108,6 +127,7 @@ impl Sampler for GpSampler {
                 settings: &self.settings,
                 batch: self.settings.batch(problem.objectives().len()),
                 cache: &self.cache,
+                learning,
             },
             space: &space,
             design: &self.design,
@@ -120,25 +140,42 @@ impl Sampler for GpSampler {
                 && problem.constraints().is_empty()
                 && problem.objectives().len() == 1,
         };
-        let mut models: Option<Models> = None;
-        let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
+        let fit = || -> Result<Option<Models>, SolverError> {
             let Some((level, rung)) = level.zip(rung) else { return Ok(None) };
-            if models.is_none() {
-                let seed = Seed(problem.seed()).derive("kept", 0).0;
-                let observations = Observations::new(level, space.layout(), seed)?;
-                let waiting = request.history.pending.iter().filter(|trial| trial.result(rung).is_none());
-                let waiting: Vec<&[f64]> = waiting.map(|trial| trial.encoded.as_slice()).collect();
-                let waiting = Rows::from_rows(width, &waiting).map_err(|error| numeric(&error))?;
-                let each = criterion != Criterion::ParEgo;
-                let fitted = Models::fit(&choosing.fitting, observations, &waiting, each);
-                models = Some(fitted.map_err(|error| numeric(&error))?);
+            let seed = Seed(problem.seed()).derive("kept", 0).0;
+            let observations = Observations::new(level, space.layout(), seed)?;
+            let waiting = request.history.pending.iter().filter(|trial| trial.result(rung).is_none());
+            let waiting: Vec<&[f64]> = waiting.map(|trial| trial.encoded.as_slice()).collect();
+            let waiting = Rows::from_rows(width, &waiting).map_err(|error| numeric(&error))?;
+            let each = criterion != Criterion::ParEgo || learning.is_some();
+            let fitted = Models::fit(&choosing.fitting, observations, &waiting, each);
+            fitted.map(Some).map_err(|error| numeric(&error))
+        };
+        let mut models: Option<Models> = None;
+        let mut design = self.design;
+        // Whether a source counts decides on the design, so the models are needed before it.
+        if ready && learning.is_some() && !request.starts.is_empty() {
+            models = fit()?;
+            if design.initial_trials == 0 && models.as_ref().is_some_and(Models::counts_a_source) {
+                design.initial_trials = transfer::INITIAL_TRIALS;
             }
-            let models = models.as_mut().expect("fitted just above");
+        }
+        let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
+            if models.is_none() {
+                models = fit()?;
+            }
+            let Some(models) = models.as_mut() else { return Ok(None) };
             models.believe(chosen).map_err(|error| numeric(&error))?;
             choosing.pick(models, seed, known)
         };
-        let mut proposals = mix(request, known, &self.design, ready, &mut pick)?;
+        let mut proposals = mix(request, known, &design, ready, &mut pick)?;
         proposals.numbers.extend(models.as_ref().map(numbers).unwrap_or_default());
+        if learning.is_some() {
+            for source in problem.sources().iter().filter(|source| source.rows().len() < source.given()) {
+                let (fitting, given) = (source.rows().len(), source.given());
+                proposals.notes.push(format!("source `{}`: {fitting} of {given} trials fit", source.name()));
+            }
+        }
         Ok(proposals)
     }
 }
@@ -149,6 +186,9 @@ fn numbers(models: &Models) -> Vec<(String, f64)> {
     if let Some(model) = models.plain.first() {
         numbers.push(("noise_variance".into(), model.hyperparameters().noise_variance));
         numbers.push(("log_marginal_likelihood".into(), model.log_marginal_likelihood()));
+    }
+    if let Some(learned) = &models.learned {
+        numbers.extend(learned.numbers());
     }
     numbers
 }

@@ -1,5 +1,7 @@
 //! The models behind one plan: objectives, constraints, failures and costs.
 
+use std::sync::Arc;
+
 use boxwood_acquisition::AcquisitionError;
 use boxwood_core::{Problem, Seed};
 use boxwood_numeric::Rows;
@@ -9,6 +11,7 @@ use boxwood_surrogate::{
 
 use super::data::Observations;
 use super::settings::{Batch, Settings};
+use super::transfer::{Learned, Learning};
 use crate::sampler::model::fence;
 
 /// Fewest known durations from which costs are modelled.
@@ -20,9 +23,15 @@ pub(super) struct Models {
     /// One model per objective, without pending points; none where objectives are modelled as one.
     pub(super) plain: Vec<GpModel>,
     /// The same with pending points taken to return something.
-    pub(super) believing: Vec<GpModel>,
+    pub(super) believing: Vec<Arc<GpModel>>,
     /// One model per constraint, with pending points.
-    pub(super) constraints: Vec<GpModel>,
+    pub(super) limiting: Vec<Arc<GpModel>>,
+    /// What earlier studies add.
+    pub(super) learned: Option<Learned>,
+    /// What is believed of each objective, pending points and earlier studies included.
+    pub(super) objectives: Vec<Arc<dyn Posterior>>,
+    /// The same of each constraint.
+    pub(super) constraints: Vec<Arc<dyn Posterior>>,
     /// Where trials fail.
     pub(super) failure: Option<FailureModel>,
     /// How long trials last.
@@ -52,6 +61,8 @@ pub(super) struct Fitting<'a> {
     pub(super) settings: &'a Settings,
     pub(super) batch: Batch,
     pub(super) cache: &'a GpCache,
+    /// Earlier studies, where the problem has some that are to be used.
+    pub(super) learning: Option<&'a Learning>,
 }
 
 impl Fitting<'_> {
@@ -132,10 +143,18 @@ impl Models {
                 "constraint",
             )?);
         }
+        let mut learned = None;
+        if let Some(learning) = fitting.learning {
+            learned =
+                Some(learning.learn(fitting.layout, fitting.problem, &observations, &plain, &constraints)?);
+        }
         let mut models = Self {
-            believing: plain.clone(),
+            believing: plain.iter().cloned().map(Arc::new).collect(),
             plain,
-            constraints,
+            limiting: constraints.into_iter().map(Arc::new).collect(),
+            learned,
+            objectives: Vec::new(),
+            constraints: Vec::new(),
             failure: fitting.failure(&observations)?,
             cost: fitting.cost(&observations)?,
             waiting: Rows::new(fitting.layout.len()),
@@ -160,18 +179,50 @@ impl Models {
     }
 
     fn wait_for(&mut self, rows: &Rows) -> Result<(), AcquisitionError> {
-        if rows.is_empty() {
+        if !rows.is_empty() {
+            self.waiting.push_rows(rows)?;
+            for (index, model) in self.believing.iter_mut().enumerate() {
+                let losses = self.observations.objective(index);
+                *model = Arc::new(pending(model, rows, self.batch, &losses)?);
+            }
+            for (model, violations) in self.limiting.iter_mut().zip(&self.observations.violations) {
+                *model = Arc::new(pending(model, rows, self.batch, violations)?);
+            }
+        } else if !self.objectives.is_empty() {
             return Ok(());
         }
-        self.waiting.push_rows(rows)?;
-        for (index, model) in self.believing.iter_mut().enumerate() {
-            let losses = self.observations.objective(index);
-            *model = pending(model, rows, self.batch, &losses)?;
-        }
-        for (model, violations) in self.constraints.iter_mut().zip(&self.observations.violations) {
-            *model = pending(model, rows, self.batch, violations)?;
-        }
+        let plain = |model: &Arc<GpModel>| -> Arc<dyn Posterior> { Arc::clone(model) as Arc<dyn Posterior> };
+        (self.objectives, self.constraints) = match &self.learned {
+            None => (self.believing.iter().map(plain).collect(), self.limiting.iter().map(plain).collect()),
+            Some(learned) => {
+                let nothing = Rows::new(self.waiting.width());
+                let believed = if self.batch == Batch::LocalPenalization { &nothing } else { &self.waiting };
+                (
+                    learned.objectives(&self.believing, believed)?,
+                    learned.constraints(&self.limiting, believed)?,
+                )
+            }
+        };
         Ok(())
+    }
+
+    /// The same in the form that acquisitions of several objectives take.
+    pub(super) fn objective_posteriors(&self) -> Vec<&dyn Posterior> {
+        self.objectives.iter().map(AsRef::as_ref).collect()
+    }
+
+    /// Rows around which candidates are mutated: the best of this study and a few of each earlier one that counts.
+    pub(super) fn starts(&self) -> Result<Rows, SurrogateError> {
+        let mut starts = self.observations.starts();
+        if let Some(learned) = &self.learned {
+            starts.push_rows(&learned.starts())?;
+        }
+        Ok(starts)
+    }
+
+    /// Whether the choice is made by more than this study's own results.
+    pub(super) fn counts_a_source(&self) -> bool {
+        self.learned.as_ref().is_some_and(Learned::counts_a_source)
     }
 
     /// Rows that satisfy every constraint, as measured.

@@ -1,6 +1,9 @@
 //! What earlier studies measured, as rows of the problem's columns.
 
 use boxwood_core::{Problem, Source, SourceRow};
+use boxwood_numeric::Rows;
+
+use crate::sampler::gp::data::order;
 
 /// A source's results of one study's worth, cut to what a model uses.
 #[derive(Debug, Clone)]
@@ -43,9 +46,7 @@ pub(super) fn best_rows(problem: &Problem, count: usize) -> Vec<Vec<f64>> {
         if rows.len() == count {
             break;
         }
-        if row.losses.first().copied().flatten().is_some()
-            && !rows.iter().any(|seen| same(seen, &row.encoded))
-        {
+        if is_complete(row) && !rows.iter().any(|seen| same(seen, &row.encoded)) {
             rows.push(row.encoded.clone());
         }
     }
@@ -57,18 +58,24 @@ fn same(a: &[f64], b: &[f64]) -> bool {
     a.iter().zip(b).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()))
 }
 
-/// Rows of a source, best first: least violation, then least first loss, then as given; rows without that loss come last.
+/// Rows of a source, best first: least violation, then the rank among fronts (with one objective the loss), then as given;
+/// rows without all losses come last.
 fn ranked(source: &Source) -> Vec<&SourceRow> {
     let violation =
         |row: &SourceRow| row.violations.iter().flatten().map(|value| value.max(0.0)).sum::<f64>();
-    let loss = |row: &SourceRow| row.losses.first().copied().flatten();
-    let mut rows: Vec<&SourceRow> = source.rows().iter().collect();
-    rows.sort_by(|a, b| {
-        let missing = loss(a).is_none().cmp(&loss(b).is_none());
-        let losses = loss(a).unwrap_or(f64::INFINITY).total_cmp(&loss(b).unwrap_or(f64::INFINITY));
-        missing.then(violation(a).total_cmp(&violation(b))).then(losses)
-    });
-    rows
+    let (complete, partial): (Vec<&SourceRow>, Vec<&SourceRow>) =
+        source.rows().iter().partition(|row| is_complete(row));
+    let losses: Vec<Vec<f64>> =
+        complete.iter().map(|row| row.losses.iter().flatten().copied().collect()).collect();
+    let width = losses.first().map_or(0, Vec::len);
+    let losses = Rows::from_rows(width, &losses).expect("a complete row has one loss per objective");
+    let violations: Vec<f64> = complete.iter().map(|row| violation(row)).collect();
+    let best_first = order(&violations, &losses).indices;
+    best_first.into_iter().map(|index| complete[index]).chain(partial).collect()
+}
+
+fn is_complete(row: &SourceRow) -> bool {
+    !row.losses.is_empty() && row.losses.iter().all(Option::is_some)
 }
 
 #[cfg(test)]
