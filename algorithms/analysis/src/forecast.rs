@@ -266,6 +266,7 @@ mod tests {
     fn held_out_continuations_lie_mostly_inside() {
         for (shown, more) in [(10, 30), (20, 60), (40, 120)] {
             let (mut inside, mut excess) = (0, 0.0);
+            let (mut a, mut b, mut z, mut lo) = (0, 0, 0, 0);
             for seed in 0..120 {
                 let mut rng = Seed(seed).rng();
                 let (dimensions, power) = (1 + (seed % 6) as usize, 1.0 + rng.random::<f64>());
@@ -280,8 +281,13 @@ mod tests {
                 let truth = best(&values[..shown]) - best(&values);
                 inside += u32::from(found.low <= truth + 1e-12 && truth <= found.high + 1e-12);
                 excess += (found.mean - truth) / 120.0;
+                a += u32::from(truth > found.high);
+                b += u32::from(truth > found.median);
+                z += u32::from(found.low > 0.0);
+                lo += u32::from(truth < found.low);
             }
             println!("seeds 0 to 119, {more} after {shown}: {inside} of 120 inside, excess {excess:.4}");
+            println!("above high {a}, above median {b}, low positive {z}, below {lo}");
             assert!(inside >= 102, "{more} after {shown}: {inside} of 120");
         }
     }
