@@ -43,11 +43,7 @@ fn shares_are_those_of_another_forest_and_near_the_sobol_indices() {
             ["x0", "x1", "x2"].map(|name| part(named(name))).to_vec()
         };
         let (single, total) = (of(|share| share.single), of(|share| share.total));
-        println!(
-            "{}: single {single:?}, total {total:?}, {case:?}",
-            case["name"],
-            case = [&case["fanova"], &case["first"], &case["total"]]
-        );
+        println!("{}: single {single:?} ({}), total {total:?}", case["name"], case["fanova"]);
         // Optuna averages the shares of single, deeper trees, which leave more to interactions than their mean does; both
         // forests differ from the function on 256 points.
         assert!(apart(&single, &numbers(&case["fanova"])) < 0.2, "{}: {single:?}", case["name"]);
@@ -64,6 +60,6 @@ fn importances_are_those_of_optuna() {
         let shares = ["x0", "x1", "x2"].map(share);
         println!("{}: {shares:?} {}", case["name"], case["ped_anova"]);
         // Densities are smoothed differently at the bounds.
-        assert!(apart(&shares, &numbers(&case["ped_anova"])) < 0.1, "{}: {shares:?}", case["name"]);
+        assert!(apart(&shares, &numbers(&case["ped_anova"])) < 0.03, "{}: {shares:?}", case["name"]);
     }
 }
