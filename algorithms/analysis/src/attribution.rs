@@ -235,6 +235,53 @@ mod tests {
         }
     }
 
+    /// All orders of some columns.
+    fn orders(columns: &[usize]) -> Vec<Vec<usize>> {
+        if columns.is_empty() {
+            return vec![Vec::new()];
+        }
+        let mut found = Vec::new();
+        for (place, first) in columns.iter().enumerate() {
+            let rest = [&columns[..place], &columns[place + 1..]].concat();
+            found.extend(orders(&rest).into_iter().map(|order| [vec![*first], order].concat()));
+        }
+        found
+    }
+
+    #[test]
+    fn values_are_the_mean_contributions_over_all_orders() {
+        for d in 1..=6 {
+            let study = study("minimize", d, 60, |row| {
+                row.iter().product::<f64>() + (4.0 * row[0]).sin() * row[d - 1]
+            });
+            let view = study.view();
+            let known = sample(&observed_at(&view, Rung(0)), 0, 0);
+            let layout = layout(view.problem().space());
+            let forest = grow(&layout, &known, 0).unwrap();
+            let background = known.iter().skip(20).take(12).map(|(row, _)| row.clone()).collect();
+            let game = Game { forest, layout, background, row: known[3].0.clone() };
+            // Each coalition's worth once, by the bits of its columns.
+            let worth = |set: usize| game.worth(|column| set >> column & 1 == 1).unwrap();
+            let worths: Vec<f64> = (0..1 << d).map(worth).collect();
+            let all = orders(&(0..d).collect::<Vec<_>>());
+            let mut expected = vec![0.0; d];
+            for order in &all {
+                let mut set = 0;
+                for column in order {
+                    let grown = set | 1 << column;
+                    expected[*column] += (worths[grown] - worths[set]) / all.len() as f64;
+                    set = grown;
+                }
+            }
+            let found = game.exact().unwrap();
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-12, "{d} columns: {found} against {expected}");
+            }
+            let sum: f64 = found.iter().sum();
+            assert!((sum - (worths[(1 << d) - 1] - worths[0])).abs() < 1e-12);
+        }
+    }
+
     #[test]
     fn too_little_is_no_answer() {
         let few = study("minimize", 2, 9, |row| row[0]);

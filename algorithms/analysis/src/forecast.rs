@@ -44,7 +44,8 @@ pub struct GainForecast {
     pub best: f64,
     /// Expected improvement, native units, not negative.
     pub mean: f64,
-    /// The improvement is less than this with a probability of 5 %.
+    /// The improvement is less than this with a probability of at most 5 %. It is 0 unless an improvement is almost certain;
+    /// then 95 % rather than 90 % of the truths lie between the ends.
     pub low: f64,
     /// The median improvement.
     pub median: f64,
@@ -261,11 +262,15 @@ mod tests {
         assert_eq!(gain_forecast(&study("minimize", &falling(9)).view(), 0, 10), None);
     }
 
-    /// Random search on random problems: how often the true improvement lies inside the forecast's nine tenths.
+    /// Random search on random problems: how often the true improvement lies below the forecast's quantiles.
+    ///
+    /// The low end is 0 in all of them, since no improvement is always likely, so that 19 of 20 and not 9 of 10 lie inside.
+    /// If the quantiles were exact, 18 of 360 truths would be above the high one and 180 above the median, with deviations of
+    /// 4.1 and 9.5: a false alarm at either, at 3.6 and 4.2 deviations, is less likely than one in a thousand.
     #[test]
-    fn held_out_continuations_lie_mostly_inside() {
+    fn held_out_continuations_lie_below_the_quantiles_as_often_as_they_say() {
+        let (mut above_high, mut above_median) = (0, 0);
         for (shown, more) in [(10, 30), (20, 60), (40, 120)] {
-            let (mut inside, mut excess) = (0, 0.0);
             for seed in 0..120 {
                 let mut rng = Seed(seed).rng();
                 let (dimensions, power) = (1 + (seed % 6) as usize, 1.0 + rng.random::<f64>());
@@ -278,12 +283,14 @@ mod tests {
                 let study = study("minimize", &values[..shown]);
                 let found = gain_forecast(&study.view(), 0, more as u64).unwrap();
                 let truth = best(&values[..shown]) - best(&values);
-                inside += u32::from(found.low <= truth + 1e-12 && truth <= found.high + 1e-12);
-                excess += (found.mean - truth) / 120.0;
+                assert!(found.low <= truth + 1e-12, "seed {seed}: {found:?} against {truth}");
+                above_high += u32::from(truth > found.high + 1e-12);
+                above_median += u32::from(truth > found.median + 1e-12);
             }
-            println!("seeds 0 to 119, {more} after {shown}: {inside} of 120 inside, excess {excess:.4}");
-            assert!(inside >= 102, "{more} after {shown}: {inside} of 120");
         }
+        println!("seeds 0 to 119: {above_high} of 360 above the high end, {above_median} above the median");
+        assert!((3..=33).contains(&above_high), "{above_high} of 360 above the high end");
+        assert!((140..=220).contains(&above_median), "{above_median} of 360 above the median");
     }
 
     #[test]

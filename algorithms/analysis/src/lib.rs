@@ -31,3 +31,5 @@ pub use volume_history::{VolumeHistory, VolumeStep, hypervolume_history};
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod oracle;

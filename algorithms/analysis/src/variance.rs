@@ -236,6 +236,51 @@ mod tests {
         assert_eq!(found.parameters[0].parameter, "a");
     }
 
+    /// The same forest, integrated over a grid of all cells: no sequence of points, no background, no quantiles.
+    #[test]
+    fn shares_are_those_of_an_integral_over_a_fine_grid() {
+        const SIDE: usize = 20;
+        let space = r#"{"name":"a","type":"float","low":0,"high":1},{"name":"b","type":"float","low":0,"high":1},
+            {"name":"c","type":"float","low":0,"high":1}"#;
+        let mut study = Study::new(space, 1);
+        let space = study.view().problem().space().clone();
+        for row in space.sobol(5, 0, 200) {
+            let loss = (6.0 * row[0]).sin() + 2.0 * row[0] * row[1] + 0.5 * row[2];
+            study.add(&serde_json::to_string(&space.decode(&row)).unwrap(), &[vec![loss]]);
+        }
+        let view = study.view();
+        let found = variance_shares(&view, 0, Rung(0)).unwrap();
+        let known = sample(&observed_at(&view, Rung(0)), 0, view.problem().seed());
+        let layout = layout(view.problem().space());
+        let forest = grow(&layout, &known, view.problem().seed()).unwrap();
+        let at = |step: usize| (step as f64 + 0.5) / SIDE as f64;
+        let cells = SIDE.pow(3);
+        let steps = |cell: usize| [cell / (SIDE * SIDE), cell / SIDE % SIDE, cell % SIDE];
+        let rows: Vec<Vec<f64>> = (0..cells).map(|cell| steps(cell).map(at).to_vec()).collect();
+        let values = losses_of(&forest, &layout, &rows).unwrap();
+        let whole = variance(&values);
+        // Variance of the means over all cells that agree in some columns.
+        let explained = |columns: &[usize]| {
+            let mut sums: BTreeMap<Vec<usize>, (f64, f64)> = BTreeMap::new();
+            for (cell, value) in values.iter().enumerate() {
+                let key = columns.iter().map(|column| steps(cell)[*column]).collect();
+                let sum = sums.entry(key).or_default();
+                *sum = (sum.0 + value, sum.1 + 1.0);
+            }
+            variance(&sums.values().map(|(sum, count)| sum / count).collect::<Vec<_>>()) / whole
+        };
+        for (column, name) in ["a", "b", "c"].into_iter().enumerate() {
+            let others: Vec<usize> = (0..3).filter(|other| *other != column).collect();
+            let (single, total) = (explained(&[column]), 1.0 - explained(&others));
+            println!("{name}: {:?}, on the grid {single} and {total}", of(&found, name));
+            assert!((of(&found, name).0 - single).abs() < 0.02, "{name}: {found:?}, on the grid {single}");
+            // Half the points are the others' partners: the estimate of what is lost is the coarser one.
+            assert!((of(&found, name).1 - total).abs() < 0.05, "{name}: {found:?}, on the grid {total}");
+        }
+        let together = explained(&[0, 1]) - explained(&[0]) - explained(&[1]);
+        assert!((pair(&found, ["a", "b"]) - together).abs() < 0.03, "{found:?}, on the grid {together}");
+    }
+
     #[test]
     fn a_product_is_an_interaction() {
         // Centred factors: the interaction of a and b is all there is.

@@ -95,3 +95,58 @@ fn belief_leaves_means_and_narrows_variances() {
     assert!((before.mean[0] - after.mean[0]).abs() < 1e-4);
     assert!(after.variance[0] < 0.5 * before.variance[0]);
 }
+
+#[test]
+fn two_levels_are_co_kriging() {
+    use crate::{Hyperparameters, MeanFunction};
+    use serde_json::Value;
+
+    let numbers = |value: &Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    };
+    let options = GpOptions { mean: MeanFunction::Zero, warp_targets: false, ..GpOptions::default() };
+    let stored: Value = serde_json::from_str(include_str!("../../../tests/oracle/chain.json")).unwrap();
+    for case in stored["cases"].as_array().unwrap() {
+        let table = |name: &str| -> Rows {
+            let rows: Vec<Vec<f64>> = case[name].as_array().unwrap().iter().map(numbers).collect();
+            Rows::from_rows(rows[0].len(), &rows).unwrap()
+        };
+        let fixed = |level: &Value| {
+            let length_scales = numbers(&level["lengths"]);
+            Hyperparameters {
+                noise_variance: level["noise"].as_f64().unwrap(),
+                signal_variance: level["signal"].as_f64().unwrap(),
+                arc_angles: vec![f64::NAN; length_scales.len()],
+                length_scales,
+                input_warps: Vec::new(),
+            }
+        };
+        let (lower, upper, probes) = (table("lower"), table("upper"), table("probes"));
+        let layout = Layout::numeric(lower.width());
+        let model = |rows: &Rows, values: &[f64], level: &Value| {
+            GaussianProcess::with_hyperparameters(&layout, rows, values, fixed(level), &options).unwrap()
+        };
+        let below = model(&lower, &numbers(&case["below"]), &case["first"]);
+        let top = model(&upper, &numbers(&case["above"]), &case["second"]);
+        let slope = case["slope"].as_f64().unwrap();
+        let means = below.predict_mean(&upper).unwrap();
+        let rest: Vec<f64> = top.values().iter().zip(&means).map(|(y, mean)| y - slope * mean).collect();
+        let delta = model(&upper, &rest, &case["second"]);
+        let offset = delta.to_loss(0.0);
+        let factor = delta.to_loss(1.0) - offset;
+        let links = vec![Link::alone(&below), Link { delta, offset, factor, slope }];
+        let chain = FidelityChain { links, scale: top.target_scale().clone() };
+        let found = chain.predict(&probes).unwrap();
+        let (mean, variance) = (numbers(&case["mean"]), numbers(&case["variance"]));
+        for k in 0..probes.len() {
+            // The lower level's noise of 1e-9 and the ill conditioning that it brings.
+            assert!((found.mean[k] - mean[k]).abs() < 1e-5, "{} against {}", found.mean[k], mean[k]);
+            assert!(
+                (found.variance[k] - variance[k]).abs() < 1e-5,
+                "{} against {}",
+                found.variance[k],
+                variance[k]
+            );
+        }
+    }
+}
