@@ -120,25 +120,27 @@ impl State {
         let (rows, measured) = (&training.rows, training.measured);
         let grown = refit_length(measured);
         let failed_grown = measured + refit_length(rows.len() - measured);
-        // Failures have the loss that the results in the same part of the data give them.
-        let mut first = rows.slice(0, grown);
-        let mut losses = training.losses[..grown].to_vec();
-        let failed = rows.slice(measured, failed_grown);
-        let bad = fence(&losses).unwrap_or(0.0);
-        let fit = |rows: &Rows, targets: &[f64], seed: Seed| {
-            let forest = cache.fit(layout, rows, targets, &ForestOptions::default(), seed.0);
+        let fit = |rows: &Rows, targets: &[f64], count: usize, seed: Seed| {
+            let forest = cache.fit(layout, rows, targets, count, &ForestOptions::default(), seed.0);
             forest.map(Arc::unwrap_or_clone).map_err(|error| numeric(&error))
         };
         let mut constraints = Vec::with_capacity(training.violations.len());
         for (index, violations) in training.violations.iter().enumerate() {
-            let mut forest = fit(&first, &violations[..grown], seed.derive("constraint", index as u64))?;
+            let mut forest = fit(rows, violations, grown, seed.derive("constraint", index as u64))?;
             let rest = forest.absorb(&rows.slice(grown, measured), &violations[grown..]);
             rest.map_err(|error| numeric(&error))?;
             constraints.push(forest);
         }
-        first.push_rows(&failed).map_err(|error| numeric(&error))?;
-        losses.resize(first.len(), bad);
-        let mut objective = fit(&first, &losses, seed)?;
+        let mut objective = if rows.len() == measured {
+            fit(rows, &training.losses, grown, seed)?
+        } else {
+            // Failures have the loss that the results in the same part of the data give them.
+            let mut first = rows.slice(0, grown);
+            first.push_rows(&rows.slice(measured, failed_grown)).map_err(|error| numeric(&error))?;
+            let mut losses = training.losses[..grown].to_vec();
+            losses.resize(first.len(), fence(&losses).unwrap_or(0.0));
+            fit(&first, &losses, first.len(), seed)?
+        };
         for (from, to) in [(grown, measured), (failed_grown, rows.len())] {
             let rest = objective.absorb(&rows.slice(from, to), &training.losses[from..to]);
             rest.map_err(|error| numeric(&error))?;

@@ -173,7 +173,8 @@ impl Training {
             .map(|index| entries.iter().map(|entry| entry.result.violations[index]).collect())
             .collect();
         let measured = losses.len();
-        if let Some(fence) = fence(&losses) {
+        let bad = if level.failed.is_empty() { None } else { fence(&losses) };
+        if let Some(fence) = bad {
             rows.extend(level.failed.iter().map(|trial| trial.encoded.as_slice()));
             losses.resize(rows.len(), fence);
         }
@@ -223,12 +224,16 @@ impl Training {
     /// The best measured rows, best first: least violation, then least loss.
     pub(crate) fn best_rows(&self) -> Rows {
         let violation = |i: usize| self.violations.iter().map(|values| values[i].max(0.0)).sum::<f64>();
-        let mut order: Vec<usize> = (0..self.measured).collect();
-        order.sort_by(|a, b| {
+        let compare = |a: &usize, b: &usize| {
             let losses = self.losses[*a].total_cmp(&self.losses[*b]);
             violation(*a).total_cmp(&violation(*b)).then(losses).then(a.cmp(b))
-        });
-        order.truncate(STARTS);
+        };
+        let mut order: Vec<usize> = (0..self.measured).collect();
+        if order.len() > STARTS {
+            order.select_nth_unstable_by(STARTS, compare);
+            order.truncate(STARTS);
+        }
+        order.sort_by(compare);
         self.rows.select(&order)
     }
 }

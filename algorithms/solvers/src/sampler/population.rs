@@ -42,6 +42,11 @@ impl<'a> Member<'a> {
         self.result.map(|result| Entry { trial: self.trial, result })
     }
 
+    /// Total violation of the constraints, infinite for a failure.
+    pub(crate) fn violation(&self) -> f64 {
+        self.entry().map_or(f64::INFINITY, |entry| entry.violation())
+    }
+
     /// Better first: least violation, then least first loss; failures last, the older trial before the younger.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         match (self.entry(), other.entry()) {
@@ -212,5 +217,107 @@ fn mutated(kind: DimensionKind, value: f64, rng: &mut SeedRng) -> f64 {
             (other as f64 + 0.5) / choices as f64
         }
         DimensionKind::Categorical { .. } => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use boxwood_core::{Change, Origin, Point, Provenance, Rung, Seed, TrialNumber, TrialStatus};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn trial(index: usize, losses: Vec<f64>, violation: f64) -> TrialView {
+        let result = RungResult {
+            rung: Rung(0),
+            losses,
+            violations: vec![violation],
+            seconds: None,
+            change: Change(1),
+        };
+        TrialView {
+            number: TrialNumber(index as u32 + 1),
+            point: Point::default(),
+            encoded: vec![0.5],
+            origin: Origin::Solver,
+            provenance: Provenance::default(),
+            status: TrialStatus::Completed,
+            target: Rung(0),
+            results: vec![result],
+        }
+    }
+
+    /// Whether a is better by the definition of constrained domination.
+    fn beats(a: &Member<'_>, b: &Member<'_>) -> bool {
+        let (Some(x), Some(y)) = (a.result, b.result) else {
+            return a.result.is_some() && b.result.is_none();
+        };
+        match (a.violation() > 0.0, b.violation() > 0.0) {
+            (false, true) => true,
+            (true, false) => false,
+            (true, true) => a.violation() < b.violation(),
+            (false, false) => {
+                let pairs = || x.losses.iter().zip(&y.losses);
+                pairs().all(|(x, y)| x <= y) && pairs().any(|(x, y)| x < y)
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fronts_and_crowding_are_those_of_a_brute_force(seed in 0_u64..1000, count in 1_usize..40, objectives in 2_usize..5) {
+            let mut rng = Seed(seed).rng();
+            let trials: Vec<TrialView> = (0..count)
+                .map(|index| {
+                    let losses = (0..objectives).map(|_| rng.random::<f64>()).collect();
+                    let violation = if rng.random::<f64>() < 0.3 { rng.random::<f64>() } else { -1.0 };
+                    trial(index, losses, violation)
+                })
+                .collect();
+            let members: Vec<Member<'_>> = trials
+                .iter()
+                .map(|trial| Member { trial, result: (rng.random::<f64>() < 0.9).then(|| &trial.results[0]) })
+                .collect();
+            let found = fitness(&members).unwrap();
+            let mut left: Vec<usize> = (0..count).filter(|index| members[*index].result.is_some()).collect();
+            let mut rank = 0;
+            while !left.is_empty() {
+                let is_free = |index: &usize| !left.iter().any(|other| beats(&members[*other], &members[*index]));
+                let front: Vec<usize> = left.iter().copied().filter(is_free).collect();
+                for index in &front {
+                    prop_assert_eq!(found[*index].rank, rank, "member {}", index);
+                    if members[*index].violation() <= 0.0 {
+                        let wanted = distance(&members, &front, *index);
+                        let crowding = found[*index].crowding;
+                        prop_assert!(crowding == wanted || (crowding - wanted).abs() < 1e-9, "{} {}", crowding, wanted);
+                    }
+                }
+                left.retain(|index| !front.contains(index));
+                rank += 1;
+            }
+            for index in (0..count).filter(|index| members[*index].result.is_none()) {
+                prop_assert!(found[index].rank > rank, "failures come last");
+            }
+        }
+    }
+
+    /// Crowding by its definition: gaps to the next better and worse value of each objective; infinite without one.
+    fn distance(members: &[Member<'_>], front: &[usize], index: usize) -> f64 {
+        let losses = |index: usize| &members[index].result.unwrap().losses;
+        let mut total = 0.0;
+        for objective in 0..losses(index).len() {
+            let values = || front.iter().map(|other| losses(*other)[objective]);
+            let here = losses(index)[objective];
+            let below = values().filter(|value| *value < here).reduce(f64::max);
+            let above = values().filter(|value| *value > here).reduce(f64::min);
+            let range = values().fold(f64::MIN, f64::max) - values().fold(f64::MAX, f64::min);
+            total += match (below, above) {
+                (Some(below), Some(above)) => (above - below) / range,
+                _ => f64::INFINITY,
+            };
+        }
+        total
     }
 }

@@ -1,7 +1,7 @@
 //! A memory of grown forests that changes nothing but time.
 
 use super::{Forest, ForestOptions};
-use crate::{Kind, Layout, SurrogateError};
+use crate::{Layout, SurrogateError};
 use boxwood_numeric::Rows;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,11 +12,23 @@ const CACHE_SIZE: usize = 6;
 #[derive(Debug, Default)]
 pub struct ForestCache {
     /// Shared by the threads that plan with the same cache; guards only this list.
-    entries: Mutex<Vec<(Vec<u64>, Arc<Forest>)>>,
+    entries: Mutex<Vec<Entry>>,
+}
+
+/// A forest with all that it depends on.
+#[derive(Debug)]
+struct Entry {
+    layout: Layout,
+    rows: Rows,
+    targets: Vec<f64>,
+    options: ForestOptions,
+    seed: u64,
+    forest: Arc<Forest>,
 }
 
 impl ForestCache {
-    /// [`Forest::fit`], or the same forest from an earlier call with equal arguments.
+    /// [`Forest::fit`] on the first `count` rows and targets, or the same forest from an earlier call with equal
+    /// arguments.
     ///
     /// # Errors
     /// As [`Forest::fit`].
@@ -25,62 +37,45 @@ impl ForestCache {
         layout: &Layout,
         rows: &Rows,
         targets: &[f64],
+        count: usize,
         options: &ForestOptions,
         seed: u64,
     ) -> Result<Arc<Forest>, SurrogateError> {
-        let key = fingerprint(layout, rows, targets, options, seed);
-        let known = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, forest)) = known.iter().find(|(other, _)| *other == key) {
-            return Ok(Arc::clone(forest));
+        let count = count.min(rows.len());
+        let targets = &targets[..count.min(targets.len())];
+        let is_known = |entry: &&Entry| {
+            entry.seed == seed
+                && entry.options == *options
+                && entry.layout == *layout
+                && entry.rows.len() == count
+                && same_bits(&entry.targets, targets)
+                && entry.rows.iter().zip(rows.iter()).all(|(a, b)| same_bits(a, b))
+        };
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.iter().find(is_known) {
+            return Ok(Arc::clone(&entry.forest));
         }
-        drop(known);
-        let forest = Arc::new(Forest::fit(layout, rows, targets, options, seed)?);
+        drop(entries);
+        let rows = rows.slice(0, count);
+        let forest = Arc::new(Forest::fit(layout, &rows, targets, options, seed)?);
+        let entry = Entry {
+            layout: layout.clone(),
+            rows,
+            targets: targets.to_vec(),
+            options: options.clone(),
+            seed,
+            forest: Arc::clone(&forest),
+        };
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= CACHE_SIZE {
             entries.remove(0);
         }
-        entries.push((key, Arc::clone(&forest)));
+        entries.push(entry);
         Ok(forest)
     }
 }
 
-/// All that a forest depends on, bit by bit, so that equal keys mean equal forests.
-fn fingerprint(
-    layout: &Layout,
-    rows: &Rows,
-    targets: &[f64],
-    options: &ForestOptions,
-    seed: u64,
-) -> Vec<u64> {
-    let ForestOptions {
-        trees,
-        column_share,
-        split_rows,
-        leaf_rows,
-        depth,
-        bootstrap,
-        random_cuts,
-        tree_rows,
-    } = options;
-    let counts = [trees, split_rows, leaf_rows, depth, tree_rows].map(|&count| count as u64);
-    let mut key = vec![
-        seed,
-        rows.len() as u64,
-        layout.len() as u64,
-        column_share.to_bits(),
-        u64::from(*bootstrap),
-        u64::from(*random_cuts),
-    ];
-    key.extend(counts);
-    for dimension in &layout.dimensions {
-        key.push(match dimension.kind {
-            Kind::Numeric => 0,
-            Kind::Integer { levels } => 1 + 4 * levels as u64,
-            Kind::Ordinal { levels } => 2 + 4 * levels as u64,
-            Kind::Categorical { choices } => 3 + 4 * choices as u64,
-        });
-        key.push(u64::from(dimension.conditional));
-    }
-    key.extend(rows.iter().flatten().chain(targets).map(|value| value.to_bits()));
-    key
+/// Equal bit by bit, so that equal arguments mean equal forests.
+fn same_bits(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
 }

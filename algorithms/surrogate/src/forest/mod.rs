@@ -137,7 +137,7 @@ impl Forest {
     /// Adds values of the model scale, tree by tree, so that each stays in the cache for all rows.
     fn add(&mut self, rows: &Rows, values: &[f64]) {
         for tree in &mut self.trees {
-            rows.iter().zip(values).for_each(|(row, &value)| tree.absorb(row, value));
+            tree.absorb(rows, values);
         }
     }
 
@@ -154,12 +154,12 @@ impl Posterior for Forest {
         let mut sums = vec![(0.0, 0.0, 0.0); rows.len()];
         // Tree by tree, so that each stays in the cache for all rows.
         for tree in &self.trees {
-            for (row, (sum, squares, within)) in rows.iter().zip(&mut sums) {
-                let leaf = tree.leaf(row);
+            tree.leaves(rows, |row, leaf| {
+                let (sum, squares, within) = &mut sums[row];
                 *sum += leaf.mean;
                 *squares += leaf.mean * leaf.mean;
                 *within += leaf.variance;
-            }
+            });
         }
         let moments = sums.into_iter().map(|(sum, squares, within)| {
             let center = sum / count;

@@ -93,12 +93,16 @@ fn a_cache_changes_nothing_and_knows_its_arguments() {
     let (rows, losses) = data(30);
     let cache = ForestCache::default();
     let options = ForestOptions::default();
-    let cached = |losses: &[f64], seed| cache.fit(&mixed(), &rows, losses, &options, seed).unwrap();
+    let cached =
+        |losses: &[f64], seed| cache.fit(&mixed(), &rows, losses, rows.len(), &options, seed).unwrap();
     let (first, second) = (cached(&losses, 1), cached(&losses, 1));
     assert!(std::sync::Arc::ptr_eq(&first, &second));
     let plain = Forest::fit(&mixed(), &rows, &losses, &options, 1).unwrap();
     assert_eq!(first.predict(&rows).unwrap(), plain.predict(&rows).unwrap());
     assert!(!std::sync::Arc::ptr_eq(&first, &cached(&losses, 2)));
+    let prefix = cache.fit(&mixed(), &rows, &losses, 20, &options, 1).unwrap();
+    let shorter = Forest::fit(&mixed(), &rows.slice(0, 20), &losses[..20], &options, 1).unwrap();
+    assert_eq!(prefix.predict(&rows).unwrap(), shorter.predict(&rows).unwrap());
     let mut other = losses.clone();
     other[3] += 1.0;
     assert!(!std::sync::Arc::ptr_eq(&first, &cached(&other, 1)));

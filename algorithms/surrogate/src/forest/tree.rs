@@ -6,6 +6,9 @@ use boxwood_numeric::Rows;
 use rand::{Rng, RngExt};
 use std::sync::Arc;
 
+/// Rows that go down a tree together.
+const LANES: usize = 8;
+
 /// What a leaf predicts, on the model scale, and from how many rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Leaf {
@@ -24,21 +27,38 @@ impl Leaf {
     }
 }
 
-/// Small, because a prediction waits for nothing but nodes. The right child follows the left one.
-#[derive(Debug)]
-enum Node {
-    /// Index of the leaf.
-    Leaf(u32),
-    /// Values up to `threshold` go left.
-    Cut { column: u32, left: u32, inactive_left: bool, threshold: f64 },
-    /// Codes marked in `goes_left` go left; the last entry is the inactive code.
-    Subset { column: u32, left: u32, goes_left: Box<[bool]> },
+/// Small, because a prediction waits for nothing but nodes.
+///
+/// A leaf is a cut that every row passes to the left, where the leaf itself stands: a row that has arrived stays.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    /// Bits of the threshold up to which values go left; of a subset, its index.
+    test: u64,
+    /// Column, [`SUBSET`] and [`INACTIVE_LEFT`].
+    column: u32,
+    /// Index of the left child, which the right one follows.
+    left: u32,
+}
+
+/// Marks a node whose codes are looked up in a subset.
+const SUBSET: u32 = 1 << 31;
+/// Marks a cut whose inactive values go left.
+const INACTIVE_LEFT: u32 = 1 << 30;
+
+impl Node {
+    fn leaf(at: usize) -> Self {
+        Self { test: f64::INFINITY.to_bits(), column: INACTIVE_LEFT, left: at as u32 }
+    }
 }
 
 /// Nodes in an arena, of which the root is the first, and the leaves, which alone change when rows are added.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
     nodes: Arc<[Node]>,
+    /// Index of each node among the leaves; zero for the other nodes.
+    leaf_of: Arc<[u32]>,
+    /// Codes that go left, by subset; the last entry is the inactive code.
+    subsets: Arc<[Box<[bool]>]>,
     leaves: Vec<Leaf>,
 }
 
@@ -64,8 +84,9 @@ impl Rule {
     }
 }
 
+/// Without a branch, which would be mispredicted half the time.
 fn cut_left(value: f64, threshold: f64, inactive_left: bool) -> bool {
-    if value.is_nan() { inactive_left } else { value <= threshold }
+    (value <= threshold) | (value.is_nan() & inactive_left)
 }
 
 /// The choice of a value, `choices` when inactive.
@@ -82,7 +103,8 @@ impl Tree {
         options: &ForestOptions,
         rng: &mut impl Rng,
     ) -> Self {
-        let (mut nodes, mut leaves) = (vec![Node::Leaf(0)], Vec::new());
+        let (mut nodes, mut leaf_of) = (vec![Node::leaf(0)], vec![0]);
+        let (mut leaves, mut subsets) = (Vec::new(), Vec::new());
         let mut open = vec![(0, chosen, 0)];
         while let Some((at, members, depth)) = open.pop() {
             let leaf = summarize(values, &members);
@@ -98,53 +120,76 @@ impl Tree {
             let Some((rule, left_members, right_members)) =
                 parts.filter(|(_, left, right)| !left.is_empty() && !right.is_empty())
             else {
-                nodes[at] = Node::Leaf(leaves.len() as u32);
+                leaf_of[at] = leaves.len() as u32;
                 leaves.push(leaf);
                 continue;
             };
             let left = nodes.len();
-            nodes.extend([Node::Leaf(0), Node::Leaf(0)]);
-            nodes[at] = match rule {
+            nodes.extend([Node::leaf(left), Node::leaf(left + 1)]);
+            leaf_of.extend([0, 0]);
+            let (column, test) = match rule {
                 Rule::Cut { column, threshold, inactive_left } => {
-                    Node::Cut { column: column as u32, left: left as u32, inactive_left, threshold }
+                    let mark = if inactive_left { INACTIVE_LEFT } else { 0 };
+                    (column as u32 | mark, threshold.to_bits())
                 }
-                Rule::Subset { column, goes_left } => Node::Subset {
-                    column: column as u32,
-                    left: left as u32,
-                    goes_left: goes_left.into_boxed_slice(),
-                },
+                Rule::Subset { column, goes_left } => {
+                    subsets.push(goes_left.into_boxed_slice());
+                    (column as u32 | SUBSET, subsets.len() as u64 - 1)
+                }
             };
+            nodes[at] = Node { test, column, left: left as u32 };
             open.push((left, left_members, depth + 1));
             open.push((left + 1, right_members, depth + 1));
         }
-        Self { nodes: nodes.into(), leaves }
+        Self { nodes: nodes.into(), leaf_of: leaf_of.into(), subsets: subsets.into(), leaves }
     }
 
-    /// The leaf of a row.
-    pub(super) fn leaf(&self, row: &[f64]) -> Leaf {
-        self.leaves[self.index(row)]
+    /// Passes the leaf of every row to `visit`, in order of the rows.
+    ///
+    /// Rows go down [`LANES`] at a time: one alone waits for each node before it can ask for the next.
+    pub(super) fn leaves(&self, rows: &Rows, mut visit: impl FnMut(usize, &Leaf)) {
+        self.indices(rows, |row, leaf| visit(row, &self.leaves[leaf]));
     }
 
-    /// Adds a row to its leaf; the splits stay.
-    pub(super) fn absorb(&mut self, row: &[f64], value: f64) {
-        let index = self.index(row);
-        self.leaves[index] = self.leaves[index].with(value);
+    /// Adds rows to their leaves; the splits stay.
+    pub(super) fn absorb(&mut self, rows: &Rows, values: &[f64]) {
+        let mut leaves = std::mem::take(&mut self.leaves);
+        self.indices(rows, |row, leaf| leaves[leaf] = leaves[leaf].with(values[row]));
+        self.leaves = leaves;
     }
 
-    fn index(&self, row: &[f64]) -> usize {
-        let mut at = 0;
-        loop {
-            let (goes_left, left) = match &self.nodes[at] {
-                Node::Leaf(index) => return *index as usize,
-                Node::Cut { column, left, inactive_left, threshold } => {
-                    (cut_left(row[*column as usize], *threshold, *inactive_left), *left)
+    fn indices(&self, rows: &Rows, mut visit: impl FnMut(usize, usize)) {
+        let mut first = 0;
+        while first < rows.len() {
+            let count = LANES.min(rows.len() - first);
+            let lanes: [&[f64]; LANES] = std::array::from_fn(|lane| rows.row(first + lane.min(count - 1)));
+            let mut at = [0_usize; LANES];
+            // A root alone asks for no column, of which there may be none.
+            let mut moving = self.nodes.len() > 1;
+            while moving {
+                moving = false;
+                for (at, row) in at.iter_mut().zip(lanes) {
+                    let next = self.child(self.nodes[*at], row);
+                    moving |= next != *at;
+                    *at = next;
                 }
-                Node::Subset { column, left, goes_left } => {
-                    (goes_left[code(row[*column as usize], goes_left.len() - 1)], *left)
-                }
-            };
-            at = left as usize + usize::from(!goes_left);
+            }
+            for (lane, at) in at[..count].iter().enumerate() {
+                visit(first + lane, self.leaf_of[*at] as usize);
+            }
+            first += count;
         }
+    }
+
+    fn child(&self, node: Node, row: &[f64]) -> usize {
+        let value = row[(node.column & !(SUBSET | INACTIVE_LEFT)) as usize];
+        let goes_left = if node.column & SUBSET == 0 {
+            cut_left(value, f64::from_bits(node.test), node.column & INACTIVE_LEFT != 0)
+        } else {
+            let goes_left = &self.subsets[node.test as usize];
+            goes_left[code(value, goes_left.len() - 1)]
+        };
+        node.left as usize + usize::from(!goes_left)
     }
 }
 

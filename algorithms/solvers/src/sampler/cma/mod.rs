@@ -2,9 +2,14 @@
 
 mod distribution;
 mod margin;
+mod memo;
 mod strategy;
 
-use boxwood_core::{Problem, SearchSpace, Seed, SolverError, StudyView, TrialStatus, TrialView, Unsupported};
+use std::cmp::Ordering;
+
+use boxwood_core::{
+    Problem, SearchSpace, Seed, SolverError, StudyView, TrialNumber, TrialStatus, TrialView, Unsupported,
+};
 
 use super::gp::one_objective;
 use super::model::{Design, mix};
@@ -14,6 +19,7 @@ use crate::history::{History, Known};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use distribution::{Columns, Distribution, Member};
 use margin::keep_margin;
+use memo::Memo;
 use strategy::Strategy;
 
 /// Parameters of the evolution strategy.
@@ -44,10 +50,12 @@ const DOUBLINGS: u32 = 8;
 ///
 /// Trials in order of their numbers fall into generations, whoever proposed them. A generation updates the distribution
 /// once half of it has ended; what is still pending is left out until it reports, and nobody waits. Failures rank last.
-#[derive(Debug, Clone, Copy)]
+/// Generations of which nothing is pending are replayed once.
+#[derive(Debug)]
 pub(crate) struct CmaSampler {
     population: usize,
     sigma: f64,
+    memo: Memo,
 }
 
 impl CmaSampler {
@@ -55,6 +63,7 @@ impl CmaSampler {
         Ok(Self {
             population: parameters.integer("population")? as usize,
             sigma: parameters.number("sigma")?,
+            memo: Memo::default(),
         })
     }
 }
@@ -80,22 +89,22 @@ fn draw(
 }
 
 /// The strategy's state after everything that a view shows.
-struct Search<'a> {
-    problem: &'a Problem,
+#[derive(Debug, Clone)]
+struct Search {
     columns: Columns,
     distribution: Distribution,
     population: usize,
     restarts: u32,
-    /// Best member of this run.
-    best: Option<Ended<'a>>,
+    /// Best member of this run: violation, loss and number.
+    best: Option<(f64, f64, TrialNumber)>,
     /// Generations since the best member came.
     stalled: u64,
     /// Losses of the best members of the latest generations.
     latest: Vec<f64>,
 }
 
-impl<'a> Search<'a> {
-    fn new(problem: &'a Problem, sampler: &CmaSampler) -> Result<Self, SolverError> {
+impl Search {
+    fn new(problem: &Problem, sampler: &CmaSampler) -> Result<Self, SolverError> {
         let space = problem.space();
         let columns = Columns::new(space);
         let population = match sampler.population {
@@ -106,61 +115,78 @@ impl<'a> Search<'a> {
         let center = default.unwrap_or_else(|| vec![0.5; space.dimensions().len()]);
         let distribution = Distribution::new(&columns, &center, sampler.sigma)?;
         let (best, latest) = (None, Vec::new());
-        Ok(Self { problem, columns, distribution, population, restarts: 0, best, stalled: 0, latest })
+        Ok(Self { columns, distribution, population, restarts: 0, best, stalled: 0, latest })
     }
 
     /// Replays every generation whose trials have all been started.
     fn replay(
-        problem: &'a Problem,
-        view: &'a StudyView,
-        history: &History<'a>,
+        problem: &Problem,
+        view: &StudyView,
+        history: &History<'_>,
         sampler: &CmaSampler,
     ) -> Result<Self, SolverError> {
-        let mut search = Self::new(problem, sampler)?;
         let ended = history.levels.last().map(Ended::all).unwrap_or_default();
         let counts = |trial: &&TrialView| trial.status != TrialStatus::Cancelled;
         let numbers: Vec<_> = view.trials().iter().filter(counts).map(|trial| trial.number).collect();
-        let (mut first, mut seen) = (0, 0);
+        let (mut search, mut first) = match sampler.memo.recall(problem, &numbers, &ended) {
+            Some(recalled) => recalled,
+            None => (Self::new(problem, sampler)?, 0),
+        };
+        let known = first;
+        let (mut seen, mut settled) = (first, None);
         while first + search.population <= numbers.len() {
             let last = numbers[first + search.population - 1];
             let count = ended[seen..].iter().take_while(|member| member.trial.number <= last).count();
             first += search.population;
             let generation = ended[seen..seen + count].to_vec();
             seen += count;
-            search.apply(generation, sampler)?;
+            search.apply(problem, generation, sampler)?;
+            if seen == first {
+                settled = Some((search.clone(), first));
+            }
+        }
+        if let Some((search, count)) = settled {
+            sampler.memo.keep(problem, &search, &ended[..count], known);
         }
         Ok(search)
     }
 
-    fn apply(&mut self, mut generation: Vec<Ended<'a>>, sampler: &CmaSampler) -> Result<(), SolverError> {
+    fn apply(
+        &mut self,
+        problem: &Problem,
+        mut generation: Vec<Ended<'_>>,
+        sampler: &CmaSampler,
+    ) -> Result<(), SolverError> {
         if generation.len() < self.population.div_ceil(2).max(2) {
             return Ok(());
         }
         generation.sort_by(Ended::compare);
-        let ranked: Vec<Member> = generation.iter().map(|ended| self.member(ended.trial)).collect();
+        let ranked: Vec<Member> = generation.iter().map(|ended| self.member(problem, ended.trial)).collect();
         self.distribution.update(&ranked)?;
         if self.columns.round() {
             let width = self.columns.numbers.len() + self.columns.choices.len();
             let alpha = 1.0 / (width * self.population) as f64;
-            keep_margin(&mut self.distribution, &self.columns, self.problem.space(), alpha.min(0.3));
+            keep_margin(&mut self.distribution, &self.columns, problem.space(), alpha.min(0.3));
         }
-        let Some(first) = generation.first().filter(|first| first.result.is_some()) else { return Ok(()) };
+        let first = generation.first().and_then(|first| Some((first, first.result?)));
+        let Some((first, result)) = first else { return Ok(()) };
+        let loss = result.losses.first().copied().unwrap_or(f64::MAX);
         self.stalled += 1;
-        if self.best.is_none_or(|best| first.compare(&best).is_lt()) {
-            self.best = Some(*first);
+        let found = (first.violation(), loss, first.trial.number);
+        if self.best.is_none_or(|best| compare(&found, &best).is_lt()) {
+            self.best = Some(found);
             self.stalled = 0;
         }
-        self.latest.push(first.result.and_then(|result| result.losses.first().copied()).unwrap_or(f64::MAX));
-        if self.has_converged() { self.restart(sampler) } else { Ok(()) }
+        self.latest.push(loss);
+        if self.has_converged() { self.restart(problem, sampler) } else { Ok(()) }
     }
 
     /// A trial as a member: with the latent numbers that it was drawn from where they can be found again.
-    fn member(&self, trial: &TrialView) -> Member {
-        let space = self.problem.space();
+    fn member(&self, problem: &Problem, trial: &TrialView) -> Member {
+        let space = problem.space();
         if self.columns.round() {
             for attempt in 0..DRAWS {
-                let drawn =
-                    draw(&self.distribution, &self.columns, space, self.problem, trial.number.0, attempt);
+                let drawn = draw(&self.distribution, &self.columns, space, problem, trial.number.0, attempt);
                 let same = |row: &[f64]| {
                     row.iter().zip(&trial.encoded).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()))
                 };
@@ -189,13 +215,13 @@ impl<'a> Search<'a> {
         narrow || flat || stalled || self.distribution.condition() > LARGEST_CONDITION
     }
 
-    fn restart(&mut self, sampler: &CmaSampler) -> Result<(), SolverError> {
+    fn restart(&mut self, problem: &Problem, sampler: &CmaSampler) -> Result<(), SolverError> {
         self.restarts += 1;
         if self.restarts <= DOUBLINGS {
             self.population *= 2;
         }
-        let seed = Seed(self.problem.seed()).derive("restart", u64::from(self.restarts));
-        let space = self.problem.space();
+        let seed = Seed(problem.seed()).derive("restart", u64::from(self.restarts));
+        let space = problem.space();
         let center = space.sample(&mut seed.rng()).unwrap_or_else(|_| vec![0.5; space.dimensions().len()]);
         self.distribution = Distribution::new(&self.columns, &center, sampler.sigma)?;
         self.best = None;
@@ -203,6 +229,11 @@ impl<'a> Search<'a> {
         self.latest.clear();
         Ok(())
     }
+}
+
+/// Better first, as [`Ended::compare`].
+fn compare(a: &(f64, f64, TrialNumber), b: &(f64, f64, TrialNumber)) -> Ordering {
+    a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2))
 }
 
 impl Sampler for CmaSampler {
@@ -234,3 +265,6 @@ impl Sampler for CmaSampler {
         Ok(proposals)
     }
 }
+
+#[cfg(test)]
+mod tests;
