@@ -93,7 +93,11 @@ impl Base {
 
 /// What predicts the top rung.
 enum Model {
-    Chain(FidelityChain),
+    Chain {
+        chain: FidelityChain,
+        /// Share of the variance at its lowest rung that is predicted when each result is left out in turn.
+        foresight: f64,
+    },
     Weighted {
         /// One per rung, none where it has too few results.
         bases: Vec<Option<Base>>,
@@ -151,7 +155,7 @@ impl Levels {
         };
         let posterior = || -> Result<Arc<dyn Posterior>, SurrogateError> {
             match &self.model {
-                Model::Chain(chain) => Ok(Arc::new(chain.append_believed(&waiting(None)?)?)),
+                Model::Chain { chain, .. } => Ok(Arc::new(chain.append_believed(&waiting(None)?)?)),
                 Model::Weighted { bases, combination } => {
                     let mut members = Vec::new();
                     for (rung, (base, weight)) in bases.iter().zip(&self.weights).enumerate() {
@@ -194,10 +198,18 @@ impl Levels {
         !self.unknown[rung] && self.weights[rung] == 0.0
     }
 
+    /// How well a chain knows results before they are measured, between 0 and 1; none for an ensemble.
+    pub(super) fn foresight(&self) -> Option<f64> {
+        match &self.model {
+            Model::Chain { foresight, .. } => Some(*foresight),
+            Model::Weighted { .. } => None,
+        }
+    }
+
     /// The model's kind, for people.
     pub(super) fn kind(&self) -> &'static str {
         match self.model {
-            Model::Chain(_) => "chain",
+            Model::Chain { .. } => "chain",
             Model::Weighted { .. } => "ensemble",
         }
     }
@@ -233,7 +245,19 @@ fn chain(
     for rung in &rungs[rungs.len() - chain.len()..] {
         weights[*rung] = 1.0 / chain.len() as f64;
     }
-    Ok((weights, Model::Chain(chain)))
+    let lowest = &models[models.len() - chain.len()].1;
+    let foresight = explained(lowest);
+    Ok((weights, Model::Chain { chain, foresight }))
+}
+
+/// Share of the variance of a process's values that it predicts when each is left out in turn, between 0 and 1.
+fn explained(model: &GpModel) -> f64 {
+    let (values, left_out) = (model.values(), model.leave_one_out());
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let total: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+    let missed: f64 =
+        values.iter().zip(&left_out.mean).map(|(value, mean)| (value - mean) * (value - mean)).sum();
+    if total > 0.0 { (1.0 - missed / total).clamp(0.0, 1.0) } else { 0.0 }
 }
 
 fn weighted(
@@ -274,4 +298,26 @@ fn weighted(
         known[..top].iter().map(|known| if *known { given.next().unwrap_or(0.0) } else { 0.0 }).collect();
     weights.push(drawn.target);
     Ok((weights, bases))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use boxwood_numeric::sobol_rows;
+    use boxwood_surrogate::GaussianProcess;
+
+    #[test]
+    fn foresight_is_high_on_a_smooth_function_and_low_on_noise() {
+        let rows = sobol_rows(60, 2, 1).unwrap();
+        let explained_of = |value: &dyn Fn(&[f64]) -> f64| {
+            let losses: Vec<f64> = rows.iter().map(value).collect();
+            let options = GpOptions::default();
+            explained(&GaussianProcess::fit(&Layout::numeric(2), &rows, &losses, &options, 1).unwrap())
+        };
+        let smooth = explained_of(&|row| (3.0 * row[0]).sin() + row[1]);
+        let noise = explained_of(&|row| (row[0] * 1e4).sin() * 1e4 % 1.0);
+        assert!(smooth > 0.95 && noise < 0.3, "{smooth}, {noise}");
+        assert_eq!(explained_of(&|_| 1.0), 0.0);
+    }
 }

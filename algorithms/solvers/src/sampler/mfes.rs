@@ -9,6 +9,7 @@
 use boxwood_acquisition::{LogExpectedImprovement, noisy_incumbent};
 use boxwood_core::{Problem, Rung, Seed, SolverError, StudyView, Unsupported};
 use boxwood_surrogate::Combination;
+use rand::RngExt;
 
 use super::gp::{GpSampler, one_objective};
 use super::levels::{Caches, Combine, Levels, MEMBER_FROM, Weighting};
@@ -17,12 +18,16 @@ use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::{History, Known};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
+/// Share of the budget for trials that start at the top, from a model that foresees nothing to one that foresees all.
+const TOP_SHARE: std::ops::Range<f64> = 0.25..0.6;
+
 /// Parameters of the model over rungs.
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "random_fraction",
         kind: ParameterKind::Number { default: 0.0, low: 0.0, high: 1.0 },
-        meaning: "Share of points drawn at random once the model is used; not used with a single rung.",
+        meaning: "Share of points drawn at random once the model is used; not used with a single rung. Of the others, a \
+                  chain draws the share that it does not foresee, by leave-one-out predictions at its lowest rung.",
     },
     ParameterInfo {
         name: "combination",
@@ -102,6 +107,11 @@ impl Sampler for MfesSampler {
                 levels = Some(Levels::fit(problem, request.history, self.combine, &self.caches)?);
             }
             let levels = levels.as_ref().expect("fitted just above");
+            // What the model cannot foresee is looked for at random, where the design does not do that already.
+            let doubt = 1.0 - levels.foresight().unwrap_or(1.0);
+            if seed.derive("doubt", 0).rng().random::<f64>() < doubt {
+                return Ok(None);
+            }
             let posterior = levels.posterior(request.history, chosen, width)?;
             let incumbent = noisy_incumbent(posterior.as_ref(), &levels.observed(width)?);
             let Some(incumbent) = incumbent.map_err(|error| numeric(&error))? else { return Ok(None) };
@@ -127,18 +137,26 @@ impl Sampler for MfesSampler {
         Ok(proposals)
     }
 
-    /// The top rung counts as much as all others together, a rung that says nothing about the top counts nothing.
+    /// Rungs below the top count alike, those that say nothing about the top nothing. The top gets a share of the budget
+    /// that grows with the model: where it foresees little, trials are better compared at low rungs.
     fn rung_weights(&self, view: &StudyView, history: &History<'_>, _seed: Seed) -> Option<Vec<f64>> {
-        let rungs = history.levels.len();
-        let mut weights = vec![1.0; rungs];
-        *weights.last_mut()? = rungs.saturating_sub(1).max(1) as f64;
-        if history.levels.last()?.entries.len() >= MEMBER_FROM {
+        let mut weights = vec![1.0; history.levels.len()];
+        let (top, below) = weights.split_last_mut()?;
+        let mut share = TOP_SHARE.start;
+        if history.levels.iter().any(|level| level.entries.len() >= MEMBER_FROM) {
             let levels = Levels::fit(view.problem(), history, self.combine, &self.caches).ok()?;
-            for (rung, weight) in weights.iter_mut().enumerate().rev().skip(1) {
-                if levels.is_misleading(rung) {
-                    *weight = 0.0;
+            share += (TOP_SHARE.end - TOP_SHARE.start) * levels.foresight().unwrap_or(0.5);
+            if history.levels.last()?.entries.len() >= MEMBER_FROM {
+                for (rung, weight) in below.iter_mut().enumerate() {
+                    if levels.is_misleading(rung) {
+                        *weight = 0.0;
+                    }
                 }
             }
+        }
+        let rest: f64 = below.iter().sum();
+        if rest > 0.0 {
+            *top = rest * share / (1.0 - share);
         }
         Some(weights)
     }

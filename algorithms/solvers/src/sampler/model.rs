@@ -315,3 +315,53 @@ pub(crate) fn mix(
     }
     Ok(proposals)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Measured losses 0, 1, 2, ... in a scrambled order, then failed rows; the row holds the index.
+    fn training(measured: usize, failed: usize) -> Training {
+        let rows: Vec<[f64; 1]> = (0..measured + failed).map(|index| [index as f64]).collect();
+        let losses = (0..measured).map(|index| (index * 7919 % measured) as f64);
+        let losses: Vec<f64> = losses.chain(std::iter::repeat_n(measured as f64, failed)).collect();
+        Training { rows: Rows::from_rows(1, &rows).unwrap(), losses, violations: Vec::new(), measured }
+    }
+
+    fn indices(rows: &Rows) -> Vec<usize> {
+        rows.iter().map(|row| row[0] as usize).collect()
+    }
+
+    #[test]
+    fn the_base_stays_until_the_next_refit_and_all_later_results_follow() {
+        let mut bases = Vec::new();
+        for measured in 300..420 {
+            let (rows, losses, base) = training(measured, 0).growing(200);
+            let kept = indices(&rows);
+            assert_eq!((base, losses.len()), (200, kept.len()));
+            let late: Vec<usize> = (refit_length(measured)..measured).collect();
+            assert_eq!(kept[base..], late);
+            bases.push(kept[..base].to_vec());
+        }
+        // The losses of the helper change with their number, as they never do in a study: count choices by their lengths.
+        let mut lengths: Vec<usize> = (300..420).map(refit_length).collect();
+        lengths.dedup();
+        assert!(lengths.len() < 12, "{lengths:?}");
+        let fixed = training(419, 0);
+        let choice = |length: usize| fixed.thinned(length, 200);
+        assert_eq!(choice(refit_length(410)), choice(refit_length(411)));
+        let best = (0..fixed.measured).filter(|index| fixed.losses[*index] < 50.0).count();
+        assert_eq!(choice(419).iter().filter(|index| fixed.losses[**index] < 50.0).count(), best);
+        assert!(bases.iter().all(|base| base.is_sorted() && base.len() == 200));
+    }
+
+    #[test]
+    fn failed_rows_come_last_and_only_the_newest_of_many() {
+        let (rows, losses, base) = training(20, 3).growing(200);
+        assert_eq!((base, indices(&rows)), (20, (0..23).collect()));
+        assert_eq!(losses[20..], [20.0; 3]);
+        let (rows, ..) = training(20, 150).growing(200);
+        assert_eq!(indices(&rows)[20..], (70..170).collect::<Vec<usize>>());
+    }
+}

@@ -119,6 +119,7 @@ fn two_levels_are_co_kriging() {
                 arc_angles: vec![f64::NAN; length_scales.len()],
                 length_scales,
                 input_warps: Vec::new(),
+                product_weight: 1.0,
             }
         };
         let (lower, upper, probes) = (table("lower"), table("upper"), table("probes"));
@@ -148,5 +149,51 @@ fn two_levels_are_co_kriging() {
                 variance[k]
             );
         }
+    }
+}
+
+/// A chain over cheap values of which all but `late` are its base.
+fn growing(late: usize, cache: Option<&crate::GpCache>) -> FidelityChain {
+    let (many, few) = (rows(40, 1), rows(8, 2));
+    let cheap = |row: &[f64]| truth(row) + 0.3 * row[0];
+    let losses: Vec<f64> = many.iter().map(cheap).collect();
+    let base = alone(&many.slice(0, 40 - late), cheap);
+    let below = base.extend(&many.slice(40 - late, 40), &losses).unwrap();
+    let top = alone(&few, truth);
+    let levels = [
+        ChainLevel { rows: &many, alone: &below, base: Some(&base) },
+        ChainLevel { rows: &few, alone: &top, base: None },
+    ];
+    FidelityChain::fit(&levels, &GpOptions::default(), 3, cache).unwrap()
+}
+
+#[test]
+fn results_after_the_base_are_learned_from_while_hyperparameters_stay() {
+    let (grown, whole) = (growing(10, None), growing(0, None));
+    assert_eq!((grown.len(), whole.len()), (2, 2));
+    // The base alone: what the chain would be without the ten late results.
+    let many = rows(40, 1).slice(0, 30);
+    let (below, top) = (alone(&many, |row| truth(row) + 0.3 * row[0]), alone(&rows(8, 2), truth));
+    let levels = [
+        ChainLevel { rows: &many, alone: &below, base: None },
+        ChainLevel { rows: &rows(8, 2), alone: &top, base: None },
+    ];
+    let base = FidelityChain::fit(&levels, &GpOptions::default(), 3, None).unwrap();
+    let length_scales = |chain: &FidelityChain| -> Vec<_> {
+        chain.links.iter().map(|link| link.delta.length_scales().to_vec()).collect()
+    };
+    assert_eq!(length_scales(&grown), length_scales(&base));
+    let late = rows(40, 1).slice(30, 40);
+    let variance = |chain: &FidelityChain| chain.predict(&late).unwrap().variance.iter().sum::<f64>();
+    assert!(variance(&grown) < 0.5 * variance(&base), "{} against {}", variance(&grown), variance(&base));
+}
+
+#[test]
+fn a_cache_changes_nothing_and_keeps_what_is_in_use() {
+    let cache = crate::GpCache::new();
+    let unseen = rows(16, 5);
+    for late in [10, 0, 10] {
+        let (cold, warm) = (growing(late, None), growing(late, Some(&cache)));
+        assert_eq!(cold.predict(&unseen).unwrap(), warm.predict(&unseen).unwrap());
     }
 }
