@@ -22,25 +22,36 @@ pub struct TimeToTarget {
     pub shares: Vec<Option<f64>>,
     /// Median of the shares with "never" above every share; none when half of the runs or more never get there.
     pub median_share: Option<f64>,
+    /// The same median of the shares from which on the gap stays at most the target. It is larger where an incumbent is
+    /// replaced by a worse one, as by a noisy result or by one at a higher rung.
+    pub median_kept_share: Option<f64>,
 }
 
 impl TimeToTarget {
     fn of(cell: &Cell, reference: &str, target: f64) -> Self {
-        let share = |course: &Vec<(f64, f64)>| {
-            let first = course.iter().find(|(_, gap)| *gap <= target)?;
-            Some(first.0 / cell.budget).filter(|share| *share <= 1.0 + 1e-9)
+        let within = |course: &[(f64, f64)]| {
+            let limit = cell.budget * (1.0 + 1e-9);
+            course.iter().take_while(|(spent, _)| *spent <= limit).copied().collect::<Vec<_>>()
         };
-        let shares: Vec<Option<f64>> = cell.runs.iter().map(|run| share(&run.course)).collect();
-        let mut time = Self {
+        let courses: Vec<Vec<(f64, f64)>> = cell.runs.iter().map(|run| within(&run.course)).collect();
+        let first = |course: &Vec<(f64, f64)>| {
+            course.iter().find(|(_, gap)| *gap <= target).map(|(spent, _)| spent / cell.budget)
+        };
+        let kept = |course: &Vec<(f64, f64)>| {
+            let stays = course.iter().rev().take_while(|(_, gap)| *gap <= target);
+            stays.last().map(|(spent, _)| spent / cell.budget)
+        };
+        let shares: Vec<Option<f64>> = courses.iter().map(first).collect();
+        let kept: Vec<Option<f64>> = courses.iter().map(kept).collect();
+        Self {
             problem: cell.problem.clone(),
             solver: cell.solver.clone(),
             reference: reference.to_owned(),
             target: Some(target).filter(|target| target.is_finite()),
+            median_share: share_at(&shares, 0.5),
+            median_kept_share: share_at(&kept, 0.5),
             shares,
-            median_share: None,
-        };
-        time.median_share = time.quantile(0.5);
-        time
+        }
     }
 
     /// Number of runs that get there.
@@ -50,15 +61,19 @@ impl TimeToTarget {
 
     /// Quantile of the shares; none where it falls among the runs that never get there.
     pub fn quantile(&self, level: f64) -> Option<f64> {
-        let shares: Vec<f64> = self.shares.iter().map(|share| share.unwrap_or(f64::INFINITY)).collect();
-        Some(quantile(&shares, level)).filter(|share| share.is_finite())
+        share_at(&self.shares, level)
     }
+}
+
+/// Quantile of shares with "never" above every share.
+fn share_at(shares: &[Option<f64>], level: f64) -> Option<f64> {
+    let shares: Vec<f64> = shares.iter().map(|share| share.unwrap_or(f64::INFINITY)).collect();
+    Some(quantile(&shares, level)).filter(|share| share.is_finite())
 }
 
 /// For every problem that the reference ran, how soon each solver, the reference included, gets to its final median gap.
 ///
-/// A run counts from the first moment at which the gap of its incumbent is at most the target, even if a noisy result or
-/// a higher rung replaces that incumbent later. The reference itself needs less than its budget wherever its runs stand
+/// A run counts from the first moment at which the gap of its incumbent is at most the target. The reference itself needs less than its budget wherever its runs stand
 /// still at the end.
 ///
 /// # Errors
@@ -95,7 +110,7 @@ fn share(value: Option<f64>) -> String {
 /// The tables for people: per problem, and per solver over the problems.
 pub(crate) fn text(times: &[TimeToTarget]) -> String {
     let Some(first) = times.first() else { return String::new() };
-    let mut table = Table::new(&["problem", "solver", "target", "share", "quartiles", "reached"]);
+    let mut table = Table::new(&["problem", "solver", "target", "share", "quartiles", "kept", "reached"]);
     let mut solvers: Vec<&str> = Vec::new();
     for time in times {
         if !solvers.contains(&time.solver.as_str()) {
@@ -107,6 +122,7 @@ pub(crate) fn text(times: &[TimeToTarget]) -> String {
             number(time.target.unwrap_or(f64::INFINITY)),
             share(time.median_share),
             format!("[{} {}]", share(time.quantile(0.25)), share(time.quantile(0.75))),
+            share(time.median_kept_share),
             format!("{}/{}", time.reached(), time.shares.len()),
         ]);
     }
@@ -119,7 +135,7 @@ pub(crate) fn text(times: &[TimeToTarget]) -> String {
         overall.row(vec![solver.into(), share(middle), soon.to_string(), shares.len().to_string()]);
     }
     format!(
-        "share of the budget until the final median gap of `{}` is reached, median [quartiles] over seeds\n\n{table}\n{overall}",
+        "share of the budget until the final median gap of `{}` is reached, median [quartiles] over seeds, and\nfrom which on it is kept\n\n{table}\n{overall}",
         first.reference
     )
 }
@@ -169,14 +185,15 @@ mod tests {
     fn shares_are_counted_up_to_the_references_final_median() {
         // Finals 1, 2 and 3: the target is 2, which the third run never gets to.
         let slow = cell("slow", &[&[(10.0, 5.0), (80.0, 1.0)], &[(60.0, 2.0)], &[(5.0, 3.0)]]);
-        // The first run passes the target and loses it again; the last gets there beyond the budget.
-        let fast = cell("fast", &[&[(20.0, 1.5), (40.0, 9.0)], &[(10.0, 2.0)], &[(101.0, 0.0)]]);
+        // The first run passes the target, loses it and comes back; the last gets there beyond the budget.
+        let fast = cell("fast", &[&[(20.0, 1.5), (40.0, 9.0), (50.0, 1.0)], &[(10.0, 2.0)], &[(101.0, 0.0)]]);
         let times = time_to_target(&report(vec![slow, fast]), "slow").unwrap();
         assert_eq!(times[0].target, Some(2.0));
         assert_eq!(times[0].shares, [Some(0.8), Some(0.6), None]);
         assert_eq!((times[0].median_share, times[0].reached()), (Some(0.8), 2));
         assert_eq!(times[1].shares, [Some(0.2), Some(0.1), None]);
         assert_eq!((times[1].median_share, times[1].quantile(0.75)), (Some(0.2), None));
+        assert_eq!((times[0].median_kept_share, times[1].median_kept_share), (Some(0.8), Some(0.5)));
         let text = text(&times);
         assert!(text.contains("`slow`") && text.contains("2/3"), "{text}");
         let fast = text.lines().find(|line| line.starts_with("fast")).unwrap();

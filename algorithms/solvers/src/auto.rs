@@ -46,7 +46,7 @@ pub fn auto(problem: &Problem) -> Choice {
     }
     if !problem.space().arms().is_empty() {
         let why = format!(
-            "{} arms: a rising bandit drops arms that cannot catch up; inside each arm, {}",
+            "{} arms: a rising bandit tunes the leading arm first and drops arms that cannot catch up; inside each arm, {}",
             problem.space().arms().len(),
             plain(problem).explanation
         );

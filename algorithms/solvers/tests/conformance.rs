@@ -162,10 +162,13 @@ fn solvers_may_stop_trials_early() {
 
 #[test]
 fn a_bandit_runs_synchronous_solvers_too() {
-    for inner in ["random", "hyperband", "mfes"] {
+    for (inner, allocation) in
+        [("random", "leader"), ("hyperband", "leader"), ("mfes", "leader"), ("hyperband", "turns")]
+    {
         let make = move |problem: &Problem| {
             let mut spec = SolverSpec::named("rising_bandit");
             spec.parameters.insert("inner".into(), inner.into());
+            spec.parameters.insert("allocation".into(), allocation.into());
             boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
         };
         solver_conformance(&make, &[Tier::Cash]);

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use boxwood_core::{
-    Change, Metrics, Origin, Point, Problem, Provenance, Rung, RungResult, SolverSpec, StudyView,
-    TrialNumber, TrialStatus, TrialView,
+    Ask, Change, Metrics, Move, Origin, Point, Problem, Provenance, Rung, RungResult, Seed, SolverSpec,
+    StopFlag, StudyView, TrialNumber, TrialStatus, TrialView,
 };
 use boxwood_solvers::{ArmReport, BanditOptions, arm_report, build};
 use boxwood_testkit::Simulation;
@@ -53,15 +53,42 @@ fn trial(problem: &Problem, number: u32, arm: usize, value: Option<f64>, change:
     }
 }
 
+/// Which surviving arm is pulled, by the pulls and the best reward of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Turns,
+    /// The best one two times out of three.
+    Leader,
+    /// Any, from a seed.
+    Any(u64),
+}
+
 /// Pulls surviving arms in turn along given reward curves; checks after each pull that no arm has come back.
 fn play(curves: &[Vec<f64>], budget: u64, options: &BanditOptions) -> Vec<ArmReport> {
+    play_in(Order::Turns, curves, budget, options)
+}
+
+/// The same in another order.
+fn play_in(order: Order, curves: &[Vec<f64>], budget: u64, options: &BanditOptions) -> Vec<ArmReport> {
     let problem = problem(curves.len(), budget);
     let mut trials: Vec<TrialView> = Vec::new();
     let mut alive = vec![true; curves.len()];
     let mut reports = Vec::new();
     for number in 1..=budget as u32 {
         let pulled = |arm: usize| trials.iter().filter(|t| t.provenance.bracket == Some(arm as u32)).count();
-        let arm = (0..curves.len()).filter(|arm| alive[*arm]).min_by_key(|arm| pulled(*arm)).unwrap();
+        let left: Vec<usize> = (0..curves.len()).filter(|arm| alive[*arm]).collect();
+        let best = |arm: usize| pulled(arm).checked_sub(1).map_or(f64::MIN, |last| curves[arm][last]);
+        let fewest = *left.iter().min_by_key(|arm| pulled(**arm)).unwrap();
+        let arm = match order {
+            Order::Leader if !number.is_multiple_of(3) && pulled(fewest) > 0 => {
+                *left.iter().max_by(|a, b| best(**a).total_cmp(&best(**b))).unwrap()
+            }
+            Order::Turns | Order::Leader => fewest,
+            Order::Any(seed) => {
+                let draw = boxwood_core::Seed(seed).derive("pull", u64::from(number)).0;
+                left[(draw % left.len() as u64) as usize]
+            }
+        };
         let value = curves[arm][pulled(arm).min(curves[arm].len() - 1)];
         let mut next = trial(&problem, number, arm, Some(value), u64::from(number));
         next.provenance.bracket = Some(arm as u32);
@@ -92,10 +119,11 @@ proptest! {
         budget in 30_u64..90,
         window in 1_usize..9,
         slack in prop_oneof![Just(0.0), Just(0.05)],
+        order in prop_oneof![Just(Order::Turns), Just(Order::Leader), any::<u64>().prop_map(Order::Any)],
     ) {
         let curves: Vec<Vec<f64>> =
             parameters.iter().map(|(height, drop, decay)| concave(*height, *drop, *decay, budget)).collect();
-        check_promises(&curves, budget, window, slack)?;
+        check_promises(order, &curves, budget, window, slack)?;
     }
 }
 
@@ -103,21 +131,28 @@ proptest! {
 #[test]
 fn an_arm_that_leaves_at_the_last_moment_could_not_have_won() {
     let curves = [concave(-41.118_825, 0.1, 0.5, 50), concave(-28.266_507, 34.061_084, 0.960_559, 50)];
-    check_promises(&curves, 50, 1, 0.0).unwrap();
+    check_promises(Order::Turns, &curves, 50, 1, 0.0).unwrap();
 }
 
-/// What the bandit promises on curves with falling increments, counting remaining pulls in either way.
-fn check_promises(curves: &[Vec<f64>], budget: u64, window: usize, slack: f64) -> Result<(), TestCaseError> {
+/// What the bandit promises on curves with falling increments, counting remaining pulls in either way, whatever the order of
+/// the pulls.
+fn check_promises(
+    order: Order,
+    curves: &[Vec<f64>],
+    budget: u64,
+    window: usize,
+    slack: f64,
+) -> Result<(), TestCaseError> {
     // The best arm is the one that would end best with the whole budget to itself: by the paper's theorem it stays
     // when remaining pulls are counted from the arm's own.
     let last = |curve: &Vec<f64>| *curve.last().unwrap();
     let best = (0..curves.len()).max_by(|a, b| last(&curves[*a]).total_cmp(&last(&curves[*b]))).unwrap();
     let patient = BanditOptions { window, slack, patient: true, ..BanditOptions::default() };
-    let reports = play(curves, budget, &patient);
+    let reports = play_in(order, curves, budget, &patient);
     prop_assert!(reports[best].alive, "{:?}", reports);
     // Counted from the study's pulls, an arm that leaves could not have won with all that was left.
     let options = BanditOptions { window, slack, ..BanditOptions::default() };
-    let reports = play(curves, budget, &options);
+    let reports = play_in(order, curves, budget, &options);
     prop_assert!(reports.iter().any(|report| report.alive));
     let reached = reports.iter().filter_map(|report| report.best).fold(f64::MIN, f64::max);
     for (report, curve) in reports.iter().zip(curves) {
@@ -208,4 +243,47 @@ fn cost_aware_bounds_count_seconds() {
     let by_seconds = arm_report(&view, &options);
     assert!(by_trials[1].alive, "360 more pulls could lift the arm: {by_trials:?}");
     assert!(!by_seconds[1].alive, "ten more pulls at 100 seconds cannot: {by_seconds:?}");
+}
+
+/// The arm of the next trial after a history of one result per pull, `curves[arm]` in native values.
+fn next_arm(curves: &[&[f64]], parameters: &serde_json::Value) -> usize {
+    let problem = problem(curves.len(), 100);
+    let mut trials = Vec::new();
+    for pull in 0..curves.iter().map(|curve| curve.len()).max().unwrap() {
+        for (arm, curve) in curves.iter().enumerate() {
+            if let Some(value) = curve.get(pull) {
+                let number = trials.len() as u32 + 1;
+                trials.push(trial(&problem, number, arm, Some(*value), u64::from(number)));
+            }
+        }
+    }
+    let mut spec = SolverSpec::named("rising_bandit");
+    spec.parameters = parameters.as_object().unwrap().clone();
+    spec.parameters.insert("inner".into(), "random".into());
+    let view = StudyView::new(problem.clone(), Change(trials.len() as u64), trials);
+    let solver = build(&spec, &problem).unwrap();
+    let plan = solver.plan(&view, Ask::of(1), Seed(1), &StopFlag::default()).unwrap();
+    let Move::Start { provenance, .. } = &plan.moves[0] else { panic!("{plan:?}") };
+    provenance.arm.as_ref().unwrap()[3..].parse().unwrap()
+}
+
+#[test]
+fn an_improving_leader_gets_its_share_and_a_stagnant_one_its_turn() {
+    let none = serde_json::json!({});
+    let turns = serde_json::json!({"allocation": "turns"});
+    // An arm without a trial comes before the leader.
+    assert_eq!(next_arm(&[&[0.9], &[0.1], &[]], &none), 2);
+    assert_eq!(next_arm(&[&[0.9], &[0.1], &[0.2]], &none), 0);
+    // Three of five trials are less than two thirds, three of four are more.
+    assert_eq!(next_arm(&[&[0.9, 0.9, 0.9], &[0.1], &[0.2]], &none), 0);
+    assert_eq!(next_arm(&[&[0.9, 0.9, 0.9], &[0.1]], &none), 1);
+    assert_eq!(next_arm(&[&[0.9, 0.9, 0.9], &[0.1], &[0.2]], &turns), 1);
+    // Ten pulls of which the last five gained nothing, against ten that still rise.
+    let flat = [0.9; 10];
+    let rising: Vec<f64> = (0..10).map(|pull| 0.8 + 0.01 * f64::from(pull)).collect();
+    let others: &[f64] = &[0.1; 4];
+    assert_eq!(next_arm(&[&flat, others, &[0.2; 5]], &none), 1);
+    assert_eq!(next_arm(&[&rising, others, &[0.2; 5]], &none), 0);
+    let longer = serde_json::json!({"leader_pulls": 11});
+    assert_eq!(next_arm(&[&flat, others, &[0.2; 5]], &longer), 0);
 }

@@ -1,6 +1,8 @@
 //! The rising bandit: which arm of a CASH space gets the next trial.
 
+mod allocation;
 mod elimination;
+mod options;
 
 use std::sync::Arc;
 
@@ -9,8 +11,12 @@ use boxwood_core::{
     StopFlag, StudyView, TrialStatus, TrialView, Unsupported,
 };
 
-pub(crate) use elimination::BANDIT_PARAMETERS;
-pub use elimination::{ArmReport, BanditOptions, arm_report};
+pub use elimination::{ArmReport, arm_report};
+pub(crate) use options::BANDIT_PARAMETERS;
+pub use options::BanditOptions;
+
+use allocation::{Turn, in_turn, to_leader};
+use elimination::standings;
 
 use crate::auto::plain;
 use crate::composed::{BUDGET_SPENT, Composed, Placed, SPACE_USED_UP};
@@ -23,30 +29,15 @@ const NAME: &str = "rising_bandit";
 
 /// A bandit over the arms with a solver of its own inside each arm's subspace.
 ///
-/// An arm's solver sees the trials of its arm only, in the arm's subspace. Promotions of surviving arms come first;
-/// new trials go to the survivor with the fewest (or with the fewest seconds spent). Paused trials of arms that left stay
-/// paused.
+/// An arm's solver sees the trials of its arm only, in the arm's subspace. Every arm gets a first trial; then the arm with
+/// the best result gets its share of the trials (or of the seconds) as long as that result improves, and what is left goes
+/// to the survivor that had the least. A leader that was only lucky so loses its lead after few trials, and the right one
+/// is tuned long before the others have left. As published, survivors are pulled in turn, whoever leads. Paused trials of
+/// arms that left stay paused.
 pub(crate) struct RisingBandit {
     options: BanditOptions,
     /// One solver per arm, in the order of the space.
     inner: Vec<Composed>,
-}
-
-/// An arm in one plan.
-struct Turn<'a> {
-    index: usize,
-    view: &'a StudyView,
-    history: History<'a>,
-    schedule: Schedule,
-    /// Trials started (or seconds spent), which the next turn goes by.
-    load: f64,
-    /// What one more trial adds to it.
-    step: f64,
-    /// Most starts that the arm's space still gives, once that is known.
-    cap: Option<usize>,
-    resumes: usize,
-    starts: usize,
-    placed: Placed,
 }
 
 impl RisingBandit {
@@ -72,31 +63,6 @@ impl RisingBandit {
             inner.push(solver);
         }
         Ok(Self { options, inner })
-    }
-
-    /// Gives resumes in turn to the least loaded arms, then starts one by one to the least loaded.
-    fn allocate(turns: &mut [Turn<'_>], ask: Ask) {
-        for turn in &mut *turns {
-            (turn.resumes, turn.starts) = (0, 0);
-        }
-        let mut left = ask.want;
-        while left > 0 {
-            let open = turns.iter_mut().filter(|turn| turn.resumes < turn.schedule.resumes.len());
-            let Some(turn) = open.min_by_key(|turn| turn.resumes) else { break };
-            turn.resumes += 1;
-            left -= 1;
-        }
-        let mut starts = left.min(ask.starts());
-        while starts > 0 {
-            let open = turns
-                .iter_mut()
-                .filter(|turn| turn.starts < turn.schedule.starts.len().min(turn.cap.unwrap_or(usize::MAX)));
-            let load = |turn: &Turn<'_>| turn.load + turn.starts as f64 * turn.step;
-            let least = open.min_by(|a, b| load(a).total_cmp(&load(b)).then(a.index.cmp(&b.index)));
-            let Some(turn) = least else { break };
-            turn.starts += 1;
-            starts -= 1;
-        }
     }
 
     fn schedule(&self, turn: &mut Turn<'_>, ask: Ask, seed: Seed) {
@@ -160,7 +126,8 @@ impl Solver for RisingBandit {
     fn plan(&self, view: &StudyView, ask: Ask, seed: Seed, stop: &StopFlag) -> Result<Plan, SolverError> {
         stop.check()?;
         self.accepts(view.problem())?;
-        let reports = arm_report(view, &self.options);
+        let standings = standings(view, &self.options);
+        let reports = &standings.reports;
         let names = view.problem().space().arms();
         let alive: Vec<usize> = (0..names.len()).filter(|index| reports[*index].alive).collect();
         let views: Result<Vec<StudyView>, SpaceError> =
@@ -186,9 +153,17 @@ impl Solver for RisingBandit {
             self.schedule(&mut turn, ask, seed);
             turns.push(turn);
         }
+        let gone = reports.iter().filter(|report| !report.alive);
+        let elsewhere: f64 = gone
+            .map(|report| if self.options.cost_aware { report.spent_seconds } else { report.started as f64 })
+            .sum();
         let mut used_up = false;
         loop {
-            Self::allocate(&mut turns, ask);
+            if self.options.in_turn {
+                in_turn(&mut turns, ask);
+            } else {
+                to_leader(&mut turns, ask, &self.options, standings.improving_leader, elsewhere);
+            }
             let mut short = false;
             for turn in &mut turns {
                 let starts: &[Start] = &turn.schedule.starts[..turn.starts];
@@ -209,7 +184,7 @@ impl Solver for RisingBandit {
             }
         }
         let mut moves = Vec::new();
-        let mut diagnostics = diagnose(&reports);
+        let mut diagnostics = diagnose(reports);
         for turn in &mut turns {
             let resumes: &[Resume] = &turn.schedule.resumes[..turn.resumes];
             let starts = &turn.schedule.starts[..turn.starts];
