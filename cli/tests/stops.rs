@@ -11,7 +11,7 @@ use boxwood_wire::v1::{
 use serde_json::{Value, json};
 use support::{Api, PATIENCE, ServerProcess, databases, run};
 
-/// Finishes suggested trials with a flat result until the study has ended; returns how many.
+/// Finishes suggested trials with a flat result until the study has ended; returns how many. The solver plans one at a time.
 async fn flat(api: &Api, study: i64, round: &str) -> usize {
     let worker = WorkerHello { name: "script".into(), slots: 1, ..WorkerHello::default() };
     for done in 0.. {
@@ -22,7 +22,8 @@ async fn flat(api: &Api, study: i64, round: &str) -> usize {
             worker: Some(worker.clone()),
             request_id: format!("{study}-{round}-{done}"),
         };
-        let answer = api.trials().suggest(request).await.unwrap().into_inner();
+        let trials = api.trials();
+        let answer = call!(trials, suggest, request).await.unwrap();
         let Some(lease) = answer.leases.first() else { return done };
         let key = LeaseKey { trial: lease.trial, epoch: lease.epoch };
         let finish = FinishRequest {
@@ -37,7 +38,8 @@ async fn flat(api: &Api, study: i64, round: &str) -> usize {
             seconds: 2.0,
             ..FinishRequest::default()
         };
-        api.workers().finish(finish).await.unwrap();
+        let workers = api.workers();
+        call!(workers, finish, finish).await.unwrap();
     }
     unreachable!("the loop ends by itself")
 }
@@ -75,7 +77,7 @@ async fn a_stopped_study_goes_on_when_its_rules_are_changed() {
                 "name": "stops",
                 "space": {"parameters": [{"name": "x", "type": "float", "low": 0.0, "high": 1.0}]},
                 "objectives": [{"metric": "value", "goal": "minimize"}],
-                "solver": {"name": "random"},
+                "solver": {"name": "tpe"},
                 "budget": {"trials": 30},
                 "stop": {"no_improvement": {"trials": 2}},
             }))

@@ -41,7 +41,8 @@ fn trials(trials: u64) -> UpdateStudy {
     UpdateStudy { budget: Some(budget), ..UpdateStudy::default() }
 }
 
-/// Finishes suggested trials with this loss until the study has ended; returns how many.
+/// Finishes suggested trials with this loss until the study has ended; returns how many. The solver plans one at a time, so
+/// that nothing is handed out after the last result that counts.
 async fn flat(app: &App<MemoryStore>, id: StudyId, loss: f64) -> usize {
     for done in 0.. {
         let Some(next) = suggest(app, id, 1).await.pop() else { return done };
@@ -105,7 +106,8 @@ async fn what_the_model_says_of_its_proposals_ends_a_study() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rule_starts_anew_when_a_study_is_reopened() {
     let store = MemoryStore::new();
-    let app = started(&store).await;
+    let (app, _) = scripted(&store, Script::CountMeasured, Settings::default());
+    app.start().await.unwrap();
     let over = json!({ "stop": { "no_improvement": { "trials": 3 } }, "budget": { "trials": 50 } });
     let id = create(&app, spec("again", over)).await;
     assert_eq!(flat(&app, id, 1.0).await, 4);
@@ -134,7 +136,8 @@ async fn a_rule_starts_anew_when_a_study_is_reopened() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_was_reached_does_not_end_a_reopened_study() {
     let store = MemoryStore::new();
-    let app = started(&store).await;
+    let (app, _) = scripted(&store, Script::CountMeasured, Settings::default());
+    app.start().await.unwrap();
     let objective = json!([{ "metric": "loss", "goal": "minimize", "target": 0.5 }]);
     let id =
         create(&app, spec("further", json!({ "objectives": objective, "budget": { "trials": 20 } }))).await;

@@ -118,7 +118,7 @@ async fn stop_rules_are_changed_through_both_front_ends() {
     }
     let unknown = server.rest("PATCH", &path, Some(json!({ "stop": { "no_improvment": null } }))).await;
     assert_eq!((unknown.status, &unknown.json["field"]), (400, &json!("no_improvment")), "{unknown:?}");
-    let status = server.studies().update_study(server.message(change("[]"))).await.unwrap_err();
+    let status = server.studies().update_study(server.message(change("7"))).await.unwrap_err();
     assert!(status.message().contains("stop_json"), "{status:?}");
     server.stop().await;
 }
