@@ -61,6 +61,8 @@ audit: ## Check the dependencies for known vulnerabilities (needs the advisory d
 # Where `make bench-all` finds tables of recorded runs; suites name what they miss without them.
 DATA ?=
 SINGLE := random,sobol,tpe,forest,cma_es,bo
+WIDE := random,tpe,forest,turbo,cma_es,bo
+FRONTS := random,sobol,tpe,evolution,bo
 FIDELITY := random,hyperband,bohb,mfes,asha_delayed,mfes_async
 
 .PHONY: bench
@@ -78,6 +80,7 @@ bench-all: bench ## Every suite, for hours (SEEDS=10 DATA=folder of tables)
 		$(BOXWOOD) bench solvers --suite $$suite --solver $(SINGLE) --seeds $(SEEDS) --json-file docs/benchmarks/$$suite.json; done
 	$(BOXWOOD) bench solvers --suite multifidelity --solver $(FIDELITY),bo --target-of bohb --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/multifidelity.json
 	$(BOXWOOD) bench solvers --suite cash --solver random,forest,rising_bandit --target-of forest --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/cash.json
+	$(if $(DATA),$(BOXWOOD) bench solvers --suite tables --solver $(SINGLE) --seeds $(SEEDS) --data $(DATA) --json-file docs/benchmarks/tables.json)
 	$(BOXWOOD) bench solvers --suite transfer --solver bo,transfer --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/transfer.json
 	scripts/bench-docs
 
