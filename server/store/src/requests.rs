@@ -159,6 +159,8 @@ pub struct StudyPatch {
     pub max_open_leases: Option<Option<u32>>,
     /// New archive flag.
     pub archived: Option<bool>,
+    /// Cancels what plans have queued and nobody has leased yet.
+    pub withdraws_queued: bool,
 }
 
 /// A study with rows that changed.

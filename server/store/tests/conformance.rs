@@ -12,6 +12,7 @@ macro_rules! every_store {
                 closing_ends_open_trials,
                 a_raised_budget_reopens_a_completed_study,
                 stop_rules_can_be_changed,
+                queued_trials_can_be_withdrawn,
                 notices_tell_of_changes,
             }
             plans {

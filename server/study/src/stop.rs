@@ -88,6 +88,7 @@ pub struct StopPatch {
 }
 
 /// A field that is there: null is a value.
+#[allow(clippy::option_option)]
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }

@@ -104,12 +104,11 @@ impl v1::study_service_server::StudyService for Services {
         let request = request.into_inner();
         let new = match request.action() {
             v1::StudyAction::Pause => v1::StudyState::Paused,
-            v1::StudyAction::Resume => v1::StudyState::Active,
-            v1::StudyAction::Cancel => v1::StudyState::Cancelled,
             v1::StudyAction::Unspecified if request.stop_json.is_empty() => {
                 return Err(refuse(ErrorCode::SpecInvalid, "action"));
             }
-            v1::StudyAction::Unspecified => v1::StudyState::Active,
+            v1::StudyAction::Unspecified | v1::StudyAction::Resume => v1::StudyState::Active,
+            v1::StudyAction::Cancel => v1::StudyState::Cancelled,
         };
         let changed = state.studies.iter_mut().find(|study| study.id == request.id).unwrap();
         changed.state = new.into();

@@ -42,7 +42,7 @@ impl<S: Store> App<S> {
             spec.stop = stop.as_ref().map_or_else(|| spec.stop.clone(), |stop| stop.apply(&spec.stop));
             (self.inner.build)(&spec)?;
         }
-        let patch = StudyPatch { event, reason, budget, stop, max_open_leases: None, archived };
+        let patch = StudyPatch { event, reason, budget, stop, archived, ..StudyPatch::default() };
         let study = self.inner.store.patch_study(id, Requested { id: request_id, body: patch }).await?;
         self.touched(id);
         Ok(study)

@@ -313,14 +313,15 @@ async fn plan<S: Store>(
 
 /// Cancels what a plan has queued and nobody has leased, in a study that ends with the trials that run.
 async fn withdraw<S: Store>(app: &App<S>, seen: &Seen) -> Result<Step, AppError> {
-    for start in &seen.queued_starts {
-        match app.inner.store.cancel_trial(start.trial, "the study is about to end".into()).await {
-            // It was leased and ended, or another server was faster.
-            Ok(_) | Err(boxwood_store::StoreError::Refused(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
+    if seen.queued_starts.is_empty() {
+        return Ok(Step::Idle);
     }
-    Ok(if seen.queued_starts.is_empty() { Step::Idle } else { Step::Again })
+    let patch = StudyPatch { withdraws_queued: true, ..StudyPatch::default() };
+    match app.inner.store.patch_study(seen.study.id, Requested::once(patch)).await {
+        // Another server, or a person, was faster.
+        Ok(_) | Err(boxwood_store::StoreError::Refused(_)) => Ok(Step::Again),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Completes a study whose target is reached, or of which nothing runs any more when a stop rule holds, the reason of

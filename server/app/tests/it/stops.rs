@@ -181,7 +181,7 @@ async fn what_is_queued_is_withdrawn_when_a_rule_holds() {
         finish(&app, &suggest(&app, id, 1).await.remove(0), 1.0).await;
     }
     for _ in 0..400 {
-        if study(&app, id).await.counts.get(&TrialState::Queued).is_none() {
+        if !study(&app, id).await.counts.contains_key(&TrialState::Queued) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -96,7 +96,15 @@ fn create_payload(new: &NewStudy) -> Json {
 
 fn patch_payload(patch: &StudyPatch) -> Json {
     let event = patch.event.map(|event| format!("{event:?}"));
-    json!([event, patch.reason, patch.budget, patch.stop, patch.max_open_leases, patch.archived])
+    json!([
+        event,
+        patch.reason,
+        patch.budget,
+        patch.stop,
+        patch.max_open_leases,
+        patch.archived,
+        patch.withdraws_queued
+    ])
 }
 
 fn acquire_payload(request: &AcquireRequest) -> Json {

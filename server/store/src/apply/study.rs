@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use boxwood_core::Change;
+use boxwood_core::{Change, Origin};
 use boxwood_study::{
     PlanNumber, Refusal, SpecError, StudyEvent, StudyId, StudyRecord, StudyState, Timestamp, TrialId,
-    TrialRecord, TrialState, budget_left,
+    TrialRecord, TrialRow, TrialState, budget_left,
 };
 use serde_json::json;
 
@@ -79,6 +79,9 @@ pub(super) fn patch_study(
         if closes {
             close_trials(tables, id, change)?;
         }
+    }
+    if patch.body.withdraws_queued {
+        withdraw_queued(tables, id)?;
     }
     let answer = tables.study(id)?.clone();
     key.remember(tables, &answer);
@@ -159,6 +162,24 @@ fn close_trials(tables: &mut Tables, id: StudyId, change: Change) -> StoreResult
             row.closed("its study has ended", now)?
         };
         tables.put_trial(row, change)?;
+    }
+    Ok(())
+}
+
+/// Cancels the trials that plans have started and nobody has leased; what a person enqueued and what was promoted stays.
+fn withdraw_queued(tables: &mut Tables, id: StudyId) -> StoreResult<()> {
+    let unleased = |row: &&TrialRow| {
+        row.record.state == TrialState::Queued
+            && row.record.epoch.0 == 0
+            && row.record.origin == Origin::Solver
+    };
+    let rows: Vec<_> = tables.trials_of(id).filter(unleased).cloned().collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (change, now) = (tables.bump(id)?, tables.now);
+    for row in rows {
+        tables.put_trial(row.cancelled("the study is about to end".into(), now)?, change)?;
     }
     Ok(())
 }

@@ -92,7 +92,8 @@ impl Needs {
             }
             Operation::PatchStudy(id, patch) => {
                 self.studies.insert(*id);
-                if matches!(patch.body.event, Some(StudyEvent::Complete | StudyEvent::Cancel)) {
+                let closes = matches!(patch.body.event, Some(StudyEvent::Complete | StudyEvent::Cancel));
+                if closes || patch.body.withdraws_queued {
                     self.open.insert(*id);
                 }
             }

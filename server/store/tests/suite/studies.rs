@@ -175,6 +175,30 @@ pub async fn stop_rules_can_be_changed(db: &Database) {
     assert_eq!(patch(resume).await.unwrap().reopened, done.change);
 }
 
+pub async fn queued_trials_can_be_withdrawn(db: &Database) {
+    let study = create(&db.store, "a", json!({})).await;
+    let first = commit(&db.store, study.id, vec![start(1.0, 0)]).await.remove(0);
+    let grant = acquire(&db.store, "w", 1).await.remove(0);
+    end(&db.store, &grant, reached(1, 0.5)).await;
+    let moves = vec![resume(&first, 1), start(2.0, 0), start(3.0, 0), start(4.0, 0)];
+    let trials = commit(&db.store, study.id, moves).await;
+    let points = Requested::once(vec![point(5.0)]);
+    let user = db.store.enqueue(study.id, points).await.unwrap().trials.remove(0);
+    let leased = acquire(&db.store, "w", 3).await;
+    assert_eq!(leased.len(), 3, "the user's point, the promoted one, the first new one");
+    let withdraw = StudyPatch { withdraws_queued: true, ..StudyPatch::default() };
+    let after = db.store.patch_study(study.id, Requested::once(withdraw.clone())).await.unwrap();
+    assert_eq!(db.other.study(study.id).await.unwrap(), after);
+    for trial in [first.id, user.id, trials[1].id] {
+        assert_eq!(record(&db.store, trial).await.state, TrialState::Leased, "what runs goes on");
+    }
+    for trial in &trials[2..] {
+        assert_eq!(record(&db.store, trial.id).await.state, TrialState::Cancelled);
+    }
+    let again = db.store.patch_study(study.id, Requested::once(withdraw)).await.unwrap();
+    assert_eq!(again, after, "there is nothing left");
+}
+
 pub async fn notices_tell_of_changes(db: &Database) {
     let mut here = db.store.notices();
     let mut there = db.other.notices();
