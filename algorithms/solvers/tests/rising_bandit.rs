@@ -258,7 +258,7 @@ fn next_arm(curves: &[&[f64]], parameters: &serde_json::Value) -> usize {
         }
     }
     let mut spec = SolverSpec::named("rising_bandit");
-    spec.parameters = parameters.as_object().unwrap().clone();
+    spec.parameters.clone_from(parameters.as_object().unwrap());
     spec.parameters.insert("inner".into(), "random".into());
     let view = StudyView::new(problem.clone(), Change(trials.len() as u64), trials);
     let solver = build(&spec, &problem).unwrap();
