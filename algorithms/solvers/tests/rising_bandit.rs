@@ -170,7 +170,8 @@ fn hopeless_arms_leave_early() {
     let curves: Vec<Vec<f64>> = (0..16_u32)
         .map(|arm| concave(if arm < 3 { 0.95 - 0.001 * f64::from(arm) } else { 0.7 }, 0.1, 0.2, 500))
         .collect();
-    let reports = play(&curves, 500, &BanditOptions::default());
+    let published = BanditOptions { window: 7, slack: 0.0, ..BanditOptions::default() };
+    let reports = play(&curves, 500, &published);
     let left: Vec<u64> = reports.iter().filter_map(|report| report.at_pull).collect();
     println!("left at pulls {left:?}");
     assert!(left.iter().filter(|pull| **pull <= 500 / 3).count() >= 10);
@@ -258,7 +259,7 @@ fn next_arm(curves: &[&[f64]], parameters: &serde_json::Value) -> usize {
         }
     }
     let mut spec = SolverSpec::named("rising_bandit");
-    spec.parameters = parameters.as_object().unwrap().clone();
+    spec.parameters.clone_from(parameters.as_object().unwrap());
     spec.parameters.insert("inner".into(), "random".into());
     let view = StudyView::new(problem.clone(), Change(trials.len() as u64), trials);
     let solver = build(&spec, &problem).unwrap();

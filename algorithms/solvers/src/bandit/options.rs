@@ -36,8 +36,9 @@ pub(crate) const BANDIT_PARAMETERS: &[ParameterInfo] = &[
     },
     ParameterInfo {
         name: "window",
-        kind: ParameterKind::Integer { default: 7, low: 1, high: 1000 },
-        meaning: "Pulls over which an arm's slope is taken; no arm leaves before it has one more.",
+        kind: ParameterKind::Integer { default: 15, low: 1, high: 1000 },
+        meaning: "Pulls over which an arm's slope is taken; no arm leaves before it has one more. As published: window 7, slack \
+                  0, allocation turns.",
     },
     ParameterInfo {
         name: "pull_trials",
