@@ -40,6 +40,12 @@ pub fn auto(problem: &Problem) -> Choice {
                 format!("{objectives} objectives and a large budget: evolution by non-dominated sorting");
             return choice(SolverSpec::named("evolution"), why);
         }
+        if !problem.sources().is_empty() {
+            let why = format!(
+                "{objectives} objectives and earlier studies: Bayesian optimization that learns each objective from them"
+            );
+            return choice(SolverSpec::named("transfer"), why);
+        }
         let how = if objectives > 4 { "random scalarizations" } else { "the gain in hypervolume" };
         let why = format!("{objectives} objectives: Bayesian optimization of {how}");
         return choice(SolverSpec::named("bo"), why);
