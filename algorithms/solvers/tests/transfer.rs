@@ -175,10 +175,12 @@ impl TestProblem for EarlierOf {
             let point = space.decode(&row);
             let x: Vec<f64> =
                 (0..row.len()).map(|k| point.get(&format!("x{k}")).unwrap().as_number().unwrap()).collect();
-            let values = self.0.at(&x).into_iter();
-            let metrics =
-                objectives.iter().zip(values).map(|(name, value)| (name.clone(), 3.0 * value + 5.0));
-            SourceTrial { point, metrics: Metrics(metrics.collect()) }
+            let values = self.0.at(&x);
+            let losses =
+                objectives.iter().zip(&values).map(|(name, value)| (name.clone(), 3.0 * value + 5.0));
+            let violations = constraints.iter().zip(&values[objectives.len()..]);
+            let violations = violations.map(|(name, value)| (name.clone(), *value));
+            SourceTrial { point, metrics: Metrics(losses.chain(violations).collect()) }
         };
         let trials = space.sobol(5, 0, 40).into_iter().map(trial).collect();
         spec.sources = vec![SourceSpec { name: "earlier".into(), trials }];
@@ -286,6 +288,10 @@ fn an_earlier_constraint_that_lies_elsewhere_does_not_misplace_the_bound() {
     let solver = boxwood_solvers::build(&SolverSpec::named("transfer"), &checked).unwrap();
     let trace = simulation.run(&Shifted, solver.as_ref()).unwrap();
     let plan = solver.plan(&trace.view, Ask::of(1), Seed(1), &StopFlag::default());
-    println!("{:?}", plan.as_ref().map(|plan| &plan.diagnostics));
-    assert!(trace.view.best().is_some(), "a feasible trial was found");
+    let numbers = plan.unwrap().diagnostics.numbers;
+    println!("{numbers:?}");
+    let weight = |name: &str| numbers.get(name).copied();
+    assert!(weight("weight_source_0").unwrap() > 0.05, "the losses are those of the earlier study");
+    assert_eq!(weight("constraint0_weight_source_0"), Some(0.0));
+    assert_eq!(weight("constraint0_weight_target"), Some(1.0));
 }
