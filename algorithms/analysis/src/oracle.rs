@@ -6,7 +6,7 @@ use boxwood_core::Rung;
 use serde_json::Value;
 
 use crate::fixture::Study;
-use crate::{ImportanceOptions, importance, variance_shares};
+use crate::{ImportanceOptions, hypervolume, hypervolume_history, importance, is_dominated, variance_shares};
 
 const SPACE: &str = r#"{"name":"x0","type":"float","low":0,"high":1},{"name":"x1","type":"float","low":0,"high":1},
     {"name":"x2","type":"float","low":0,"high":1}"#;
@@ -61,5 +61,27 @@ fn importances_are_those_of_optuna() {
         println!("{}: {shares:?} {}", case["name"], case["ped_anova"]);
         // Densities are smoothed differently at the bounds.
         assert!(apart(&shares, &numbers(&case["ped_anova"])) < 0.03, "{}: {shares:?}", case["name"]);
+    }
+}
+
+#[test]
+fn volumes_and_fronts_are_those_of_moocore() {
+    let stored: Value = serde_json::from_str(include_str!("../tests/oracle/fronts.json")).unwrap();
+    for case in stored["cases"].as_array().unwrap() {
+        let points: Vec<Vec<f64>> = case["points"].as_array().unwrap().iter().map(numbers).collect();
+        let expected = case["hypervolume"].as_f64().unwrap();
+        let found = hypervolume(&points, &numbers(&case["reference"]));
+        assert!((found - expected).abs() < 1e-12 * (1.0 + expected), "{found} against {expected}");
+        for (point, holds) in points.iter().zip(case["nondominated"].as_array().unwrap()) {
+            let beaten = points.iter().any(|other| is_dominated(point, other));
+            assert_eq!(!beaten, holds.as_bool().unwrap(), "{point:?}");
+        }
+        let mut study = Study::new(r#"{"name":"x","type":"integer","low":0,"high":99}"#, points[0].len());
+        for (i, point) in points.iter().enumerate() {
+            study.add(&format!(r#"{{"x":{i}}}"#), std::slice::from_ref(point));
+        }
+        let history = hypervolume_history(&study.view()).unwrap();
+        let whole = hypervolume(&points, &history.reference);
+        assert!((history.steps.last().unwrap().hypervolume - whole).abs() < 1e-12 * (1.0 + whole));
     }
 }

@@ -20,8 +20,8 @@ pub struct Choice {
 
 /// Chooses a solver for a problem. The first rule that applies decides:
 ///
-/// 1. several objectives: `bo`, on the whole space and in full where the study has arms or a fidelity; `evolution` above a
-///    budget of 1,500 trials;
+/// 1. several objectives: `bo`, or `transfer` where there are earlier studies, on the whole space and in full where the study
+///    has arms or a fidelity; `evolution` above a budget of 1,500 trials;
 /// 2. arms: `rising_bandit` with the solver that these rules choose for an arm;
 /// 3. fidelity: `mfes_async`, or `asha_delayed` with the Gaussian process when there are constraints;
 /// 4. earlier studies to learn from: `transfer`;
@@ -39,6 +39,12 @@ pub fn auto(problem: &Problem) -> Choice {
             let why =
                 format!("{objectives} objectives and a large budget: evolution by non-dominated sorting");
             return choice(SolverSpec::named("evolution"), why);
+        }
+        if !problem.sources().is_empty() {
+            let why = format!(
+                "{objectives} objectives and earlier studies: Bayesian optimization that learns each objective from them"
+            );
+            return choice(SolverSpec::named("transfer"), why);
         }
         let how = if objectives > 4 { "random scalarizations" } else { "the gain in hypervolume" };
         let why = format!("{objectives} objectives: Bayesian optimization of {how}");

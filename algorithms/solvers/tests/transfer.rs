@@ -169,14 +169,18 @@ impl TestProblem for EarlierOf {
         let space = spec.space.check().unwrap();
         let objectives: Vec<String> =
             spec.objectives.iter().map(|objective| objective.metric.clone()).collect();
+        let constraints: Vec<String> =
+            spec.constraints.iter().map(|constraint| constraint.metric.clone()).collect();
         let trial = |row: Vec<f64>| {
             let point = space.decode(&row);
             let x: Vec<f64> =
                 (0..row.len()).map(|k| point.get(&format!("x{k}")).unwrap().as_number().unwrap()).collect();
-            let values = self.0.at(&x).into_iter();
-            let metrics =
-                objectives.iter().zip(values).map(|(name, value)| (name.clone(), 3.0 * value + 5.0));
-            SourceTrial { point, metrics: Metrics(metrics.collect()) }
+            let values = self.0.at(&x);
+            let losses =
+                objectives.iter().zip(&values).map(|(name, value)| (name.clone(), 3.0 * value + 5.0));
+            let violations = constraints.iter().zip(&values[objectives.len()..]);
+            let violations = violations.map(|(name, value)| (name.clone(), *value));
+            SourceTrial { point, metrics: Metrics(losses.chain(violations).collect()) }
         };
         let trials = space.sobol(5, 0, 40).into_iter().map(trial).collect();
         spec.sources = vec![SourceSpec { name: "earlier".into(), trials }];
@@ -221,4 +225,73 @@ fn each_of_several_objectives_learns_from_its_own_past() {
     let (learned, alone) = (volume_gap(&problem, &transfer, 20), volume_gap(&problem, &plain, 20));
     println!("branin-currin after 20: {learned} with an earlier study, {alone} without");
     assert!(learned < 0.6 * alone, "{learned} {alone}");
+}
+
+/// A study of several objectives keeps the contract whatever the number of workers, and learns by scalarization beyond four.
+#[test]
+fn plans_for_several_objectives_are_reproducible() {
+    for problem in [problems::multi::corners(), problems::multi::dtlz2(5, 8), problems::multi::bnh()] {
+        let problem = EarlierOf(problem);
+        let run = || {
+            let options = Simulation { workers: 3, max_trials: Some(14), seed: 5, ..Simulation::default() };
+            let checked = options.problem(&problem).unwrap();
+            let solver = boxwood_solvers::build(&SolverSpec::named("transfer"), &checked).unwrap();
+            options.run(&problem, solver.as_ref()).unwrap()
+        };
+        let (first, again) = (run(), run());
+        assert_eq!(first.moves, again.moves, "two runs of {} differ", problem.name());
+        let samplers = first.view.trials().iter().map(|trial| trial.provenance.sampler.as_str());
+        assert!(samplers.filter(|sampler| *sampler == "transfer").count() >= 6, "{}", problem.name());
+    }
+}
+
+#[test]
+fn the_automatic_choice_learns_several_objectives_from_earlier_studies() {
+    let spec = EarlierOf(problems::multi::branin_currin()).spec();
+    assert_eq!(boxwood_solvers::auto(&spec.check().unwrap()).spec.name, "transfer");
+}
+
+#[test]
+fn an_earlier_constraint_that_lies_elsewhere_does_not_misplace_the_bound() {
+    // The same losses; the constraint's order is right and its zero is not.
+    struct Shifted;
+    impl TestProblem for Shifted {
+        fn name(&self) -> String {
+            "townsend with a misplaced constraint".into()
+        }
+
+        fn spec(&self) -> boxwood_core::ProblemSpec {
+            let mut spec = EarlierOf(problems::constrained::townsend()).spec();
+            for trial in &mut spec.sources[0].trials {
+                for (name, value) in &mut trial.metrics.0 {
+                    *value += if name == "value" { 0.0 } else { 30.0 };
+                }
+            }
+            spec
+        }
+
+        fn optimum(&self) -> f64 {
+            problems::constrained::townsend().optimum()
+        }
+
+        fn evaluate(
+            &self,
+            point: &boxwood_core::Point,
+            resource: boxwood_core::Resource,
+            draw: boxwood_core::Seed,
+        ) -> boxwood_testkit::Outcome {
+            problems::constrained::townsend().evaluate(point, resource, draw)
+        }
+    }
+    let simulation = Simulation { seed: 3, max_trials: Some(15), ..Simulation::default() };
+    let checked = simulation.problem(&Shifted).unwrap();
+    let solver = boxwood_solvers::build(&SolverSpec::named("transfer"), &checked).unwrap();
+    let trace = simulation.run(&Shifted, solver.as_ref()).unwrap();
+    let plan = solver.plan(&trace.view, Ask::of(1), Seed(1), &StopFlag::default());
+    let numbers = plan.unwrap().diagnostics.numbers;
+    println!("{numbers:?}");
+    let weight = |name: &str| numbers.get(name).copied();
+    assert!(weight("weight_source_0").unwrap() > 0.05, "the losses are those of the earlier study");
+    assert_eq!(weight("constraint0_weight_source_0"), Some(0.0));
+    assert_eq!(weight("constraint0_weight_target"), Some(1.0));
 }

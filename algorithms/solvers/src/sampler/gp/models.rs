@@ -215,7 +215,7 @@ impl Models {
     pub(super) fn starts(&self) -> Result<Rows, SurrogateError> {
         let mut starts = self.observations.starts();
         if let Some(learned) = &self.learned {
-            starts.push_rows(&learned.starts())?;
+            starts.push_rows(&learned.starts()?)?;
         }
         Ok(starts)
     }

@@ -52,8 +52,10 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
 
 /// What a user wants to learn from the sources, and the memory of their models.
 ///
-/// Each objective and constraint has an ensemble of its own. A source's losses count by their ranks, its violations by
-/// their values. Sources that order the results of this study no better than chance are left out.
+/// Each objective and constraint has an ensemble of its own. A source's losses count by their ranks where there is one
+/// objective, for a front by their standardized values; its violations by their values. Sources that order the results of
+/// this study no better than chance are left out, and so is a constraint's past that predicts its violations worse than this
+/// study's own model does.
 #[derive(Debug)]
 pub(super) struct Learning {
     /// None where no transfer is wanted.
@@ -154,7 +156,7 @@ impl Learned {
     }
 
     /// Best rows of the sources that count, a few of each.
-    pub(super) fn starts(&self) -> Rows {
+    pub(super) fn starts(&self) -> Result<Rows, SurrogateError> {
         self.objectives[0].best_source_rows()
     }
 

@@ -250,13 +250,13 @@ impl Part {
     }
 
     /// Best rows of the sources that count, a few of each.
-    pub(super) fn best_source_rows(&self) -> Rows {
+    pub(super) fn best_source_rows(&self) -> Result<Rows, SurrogateError> {
         let counted = self.sources.iter().zip(&self.weights.sources).filter(|(_, weight)| **weight > 0.0);
         let mut starts = Rows::new(self.layout.len());
         for (source, _) in counted {
-            starts.push_rows(&source.rows.slice(0, source.rows.len().min(STARTS))).ok();
+            starts.push_rows(&source.rows.slice(0, source.rows.len().min(STARTS)))?;
         }
-        starts
+        Ok(starts)
     }
 
     /// Whether any source has a weight.
