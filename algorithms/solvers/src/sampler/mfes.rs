@@ -18,9 +18,6 @@ use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::{History, Known};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
-/// Share of the budget for trials that start at the top, from a model that foresees nothing to one that foresees all.
-const TOP_SHARE: std::ops::Range<f64> = 0.25..0.6;
-
 /// Parameters of the model over rungs.
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
@@ -137,26 +134,18 @@ impl Sampler for MfesSampler {
         Ok(proposals)
     }
 
-    /// Rungs below the top count alike, those that say nothing about the top nothing. The top gets a share of the budget
-    /// that grows with the model: where it foresees little, trials are better compared at low rungs.
+    /// The top rung counts as much as all others together, a rung that says nothing about the top counts nothing.
     fn rung_weights(&self, view: &StudyView, history: &History<'_>, _seed: Seed) -> Option<Vec<f64>> {
-        let mut weights = vec![1.0; history.levels.len()];
-        let (top, below) = weights.split_last_mut()?;
-        let mut share = TOP_SHARE.start;
-        if history.levels.iter().any(|level| level.entries.len() >= MEMBER_FROM) {
+        let rungs = history.levels.len();
+        let mut weights = vec![1.0; rungs];
+        *weights.last_mut()? = rungs.saturating_sub(1).max(1) as f64;
+        if history.levels.last()?.entries.len() >= MEMBER_FROM {
             let levels = Levels::fit(view.problem(), history, self.combine, &self.caches).ok()?;
-            share += (TOP_SHARE.end - TOP_SHARE.start) * levels.foresight().unwrap_or(0.5);
-            if history.levels.last()?.entries.len() >= MEMBER_FROM {
-                for (rung, weight) in below.iter_mut().enumerate() {
-                    if levels.is_misleading(rung) {
-                        *weight = 0.0;
-                    }
+            for (rung, weight) in weights.iter_mut().enumerate().rev().skip(1) {
+                if levels.is_misleading(rung) {
+                    *weight = 0.0;
                 }
             }
-        }
-        let rest: f64 = below.iter().sum();
-        if rest > 0.0 {
-            *top = rest * share / (1.0 - share);
         }
         Some(weights)
     }

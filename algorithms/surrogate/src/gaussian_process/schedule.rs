@@ -148,3 +148,26 @@ fn fingerprint(layout: &Layout, rows: &Rows, targets: &[f64], options: &GpOption
     key.extend(targets.iter().map(|value| value.to_bits()));
     key
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_cache_drops_the_fit_that_was_not_used_for_longest() {
+        let rows = Rows::from_rows(1, &[[0.1], [0.5], [0.9]]).unwrap();
+        let model =
+            GaussianProcess::fit(&Layout::numeric(1), &rows, &[1.0, 2.0, 0.0], &GpOptions::default(), 1);
+        let (cache, model) = (GpCache::new(), Arc::new(model.unwrap()));
+        let size = CACHE_SIZE as u64;
+        for key in 0..size {
+            cache.store(vec![key], Arc::clone(&model));
+        }
+        assert!(cache.find(&[0]).is_some());
+        cache.store(vec![size], model);
+        let kept: Vec<bool> = (0..=size).map(|key| cache.find(&[key]).is_some()).collect();
+        assert_eq!(kept.iter().filter(|kept| !**kept).count(), 1);
+        assert!(kept[0] && !kept[1], "{kept:?}");
+    }
+}

@@ -189,7 +189,7 @@ fn results_after_the_base_are_learned_from_while_hyperparameters_stay() {
 }
 
 #[test]
-fn a_cache_changes_nothing_and_keeps_what_is_in_use() {
+fn a_cache_changes_nothing_but_time() {
     let cache = crate::GpCache::new();
     let unseen = rows(16, 5);
     for late in [10, 0, 10] {
