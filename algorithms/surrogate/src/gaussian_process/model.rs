@@ -41,6 +41,22 @@ pub struct GpModel {
     pub(super) draws: Vec<(Hyperparameters, f64)>,
 }
 
+/// The covariance of rows under hyperparameters, noise included: its parameters, the embedded rows and its factor.
+fn factorize(
+    kernel: &Kernel,
+    rows: &Rows,
+    hyperparameters: &Hyperparameters,
+) -> Result<(KernelParameters, Embedded, Cholesky), SurrogateError> {
+    let parameters = kernel_parameters(kernel, hyperparameters);
+    let inputs = kernel.embed(rows, &parameters);
+    let mut covariance = kernel.covariance(&inputs, &parameters);
+    for k in 0..rows.len() {
+        covariance[(k, k)] += hyperparameters.noise_variance;
+    }
+    let factor = Cholesky::factorize(&covariance)?;
+    Ok((parameters, inputs, factor))
+}
+
 impl GpModel {
     /// Factorizes the rows and solves for the targets.
     pub(crate) fn condition(
@@ -52,13 +68,7 @@ impl GpModel {
         scale: TargetScale,
         options: &GpOptions,
     ) -> Result<Self, SurrogateError> {
-        let parameters = kernel_parameters(&kernel, &hyperparameters);
-        let inputs = kernel.embed(rows, &parameters);
-        let mut covariance = kernel.covariance(&inputs, &parameters);
-        for k in 0..rows.len() {
-            covariance[(k, k)] += hyperparameters.noise_variance;
-        }
-        let factor = Cholesky::factorize(&covariance)?;
+        let (parameters, inputs, factor) = factorize(&kernel, rows, &hyperparameters)?;
         let values: Vec<f64> = targets.iter().map(|&target| scale.to_model(target)).collect();
         let fitted = solve_targets(&factor, &values, options.mean)?;
         Ok(Self {
@@ -191,13 +201,7 @@ impl GpModel {
     }
 
     fn under(&self, hyperparameters: Hyperparameters) -> Result<Self, SurrogateError> {
-        let parameters = kernel_parameters(&self.kernel, &hyperparameters);
-        let inputs = self.kernel.embed(&self.rows, &parameters);
-        let mut covariance = self.kernel.covariance(&inputs, &parameters);
-        for k in 0..self.rows.len() {
-            covariance[(k, k)] += hyperparameters.noise_variance;
-        }
-        let factor = Cholesky::factorize(&covariance)?;
+        let (parameters, inputs, factor) = factorize(&self.kernel, &self.rows, &hyperparameters)?;
         let fitted = solve_targets(&factor, &self.values, self.mean_function)?;
         Ok(Self { hyperparameters, parameters, inputs, factor, fitted, draws: Vec::new(), ..self.clone() })
     }

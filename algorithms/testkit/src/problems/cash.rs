@@ -1,9 +1,9 @@
 //! Arms whose best-so-far curves rise concavely to different heights.
 
-use boxwood_core::{Fidelity, Goal, Point, ProblemSpec, Resource, Seed, Value};
-use serde_json::json;
+use boxwood_core::{Fidelity, Goal, Point, ProblemSpec, Resource, Seed};
+use serde_json::{Map, Value as Json, json};
 
-use super::{Outcome, TestProblem, minimize, number, value};
+use super::{Outcome, TestProblem, minimize, number, text, value};
 
 /// A CASH problem like a comparison of models by AUC: the arm sets the height, two floats the rest.
 ///
@@ -25,13 +25,29 @@ impl Default for CashArms {
     }
 }
 
-impl CashArms {
-    fn arm(point: &Point) -> usize {
-        match point.0.get("arm") {
-            Some(Value::Text(name)) => name.trim_start_matches("arm").parse().unwrap_or(usize::MAX),
-            _ => usize::MAX,
-        }
+/// A study to maximize `value` over arms `arm0, arm1, ...` with these floats of the unit interval each, and with rungs of
+/// epochs where the largest resource is above 1.
+pub(super) fn arms(count: usize, floats: &[&str], max_resource: u64) -> ProblemSpec {
+    let float = |name: &&str| json!({"name": name, "type": "float", "low": 0.0, "high": 1.0});
+    let arm = json!({"parameters": floats.iter().map(float).collect::<Vec<_>>()});
+    let choices: Map<String, Json> = (0..count).map(|i| (format!("arm{i}"), arm.clone())).collect();
+    let mut spec = minimize(&json!({"arms": {"parameter": "arm", "choices": choices}}));
+    spec.objectives[0].goal = Goal::Maximize;
+    if max_resource > 1 {
+        spec.fidelity = Some(Fidelity {
+            resource: "epochs".into(),
+            min: Some(1),
+            max: Some(max_resource),
+            reduction_factor: Some(3),
+            rungs: None,
+        });
     }
+    spec
+}
+
+/// Which of those arms a point chooses.
+pub(super) fn arm_of(point: &Point) -> Option<usize> {
+    text(point, "arm").strip_prefix("arm")?.parse().ok()
 }
 
 impl TestProblem for CashArms {
@@ -40,24 +56,7 @@ impl TestProblem for CashArms {
     }
 
     fn spec(&self) -> ProblemSpec {
-        let arm = json!({"parameters": [
-            {"name": "x", "type": "float", "low": 0.0, "high": 1.0},
-            {"name": "y", "type": "float", "low": 0.0, "high": 1.0}
-        ]});
-        let choices: serde_json::Map<String, serde_json::Value> =
-            (0..self.arms.len()).map(|i| (format!("arm{i}"), arm.clone())).collect();
-        let mut spec = minimize(&json!({"arms": {"parameter": "arm", "choices": choices}}));
-        spec.objectives[0].goal = Goal::Maximize;
-        if self.max_resource > 1 {
-            spec.fidelity = Some(Fidelity {
-                resource: "epochs".into(),
-                min: Some(1),
-                max: Some(self.max_resource),
-                reduction_factor: Some(3),
-                rungs: None,
-            });
-        }
-        spec
+        arms(self.arms.len(), &["x", "y"], self.max_resource)
     }
 
     fn optimum(&self) -> f64 {
@@ -68,8 +67,8 @@ impl TestProblem for CashArms {
     }
 
     fn evaluate(&self, point: &Point, resource: Resource, _draw: Seed) -> Outcome {
-        let index = Self::arm(point);
-        let Some([height, width, lag]) = self.arms.get(index) else {
+        let chosen = arm_of(point).and_then(|index| Some((index, self.arms.get(index)?)));
+        let Some((index, [height, width, lag])) = chosen else {
             return Outcome::Infeasible("no such arm".into());
         };
         if Some(index) == self.broken {

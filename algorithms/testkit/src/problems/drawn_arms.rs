@@ -1,13 +1,13 @@
 //! Arms of drawn height, width, shape and optimum.
 
-use boxwood_core::{Fidelity, Goal, Point, ProblemSpec, Resource, Seed};
+use boxwood_core::{Point, ProblemSpec, Resource, Seed};
 use rand::RngExt;
-use serde_json::{Map, Value as Json, json};
 
-use super::{Outcome, TestProblem, minimize, number, text, value};
+use super::cash::{arm_of, arms};
+use super::{Outcome, TestProblem, number, value};
 
 /// Floats of each arm.
-const FLOATS: usize = 3;
+const FLOATS: [&str; 3] = ["x0", "x1", "x2"];
 
 /// A CASH problem whose arms are drawn from a seed: another seed is another comparison of models.
 ///
@@ -40,7 +40,7 @@ impl DrawnArms {
             width: 0.05 * 20.0_f64.powf(unit()),
             power: if unit() < 0.5 { 1.0 } else { 2.0 },
             lag: 0.1 * unit(),
-            optimum: (0..FLOATS).map(|_| unit()).collect(),
+            optimum: FLOATS.iter().map(|_| unit()).collect(),
         };
         Self { arms: (0..arms).map(|_| draw()).collect(), max_resource }
     }
@@ -58,22 +58,7 @@ impl TestProblem for DrawnArms {
     }
 
     fn spec(&self) -> ProblemSpec {
-        let float = |i: usize| json!({"name": format!("x{i}"), "type": "float", "low": 0.0, "high": 1.0});
-        let arm = json!({"parameters": (0..FLOATS).map(float).collect::<Vec<_>>()});
-        let choices: Map<String, Json> =
-            (0..self.arms.len()).map(|i| (format!("arm{i}"), arm.clone())).collect();
-        let mut spec = minimize(&json!({"arms": {"parameter": "arm", "choices": choices}}));
-        spec.objectives[0].goal = Goal::Maximize;
-        if self.max_resource > 1 {
-            spec.fidelity = Some(Fidelity {
-                resource: "epochs".into(),
-                min: Some(1),
-                max: Some(self.max_resource),
-                reduction_factor: Some(3),
-                rungs: None,
-            });
-        }
-        spec
+        arms(self.arms.len(), &FLOATS, self.max_resource)
     }
 
     fn optimum(&self) -> f64 {
@@ -81,14 +66,12 @@ impl TestProblem for DrawnArms {
     }
 
     fn evaluate(&self, point: &Point, resource: Resource, _draw: Seed) -> Outcome {
-        let name = text(point, "arm");
-        let index = name.strip_prefix("arm").and_then(|digits| digits.parse::<usize>().ok());
-        let Some(arm) = index.and_then(|index| self.arms.get(index)) else {
-            return Outcome::Infeasible("no such arm".into());
+        let chosen = arm_of(point).and_then(|index| Some((index, self.arms.get(index)?)));
+        let Some((index, arm)) = chosen else { return Outcome::Infeasible("no such arm".into()) };
+        let distance = |(i, at): (usize, &f64)| {
+            (number(point, &format!("arm{index}.{}", FLOATS[i])) - at).abs().powf(arm.power)
         };
-        let distance =
-            |(i, at): (usize, &f64)| (number(point, &format!("{name}.x{i}")) - at).abs().powf(arm.power);
-        let mean = arm.optimum.iter().enumerate().map(distance).sum::<f64>() / FLOATS as f64;
+        let mean = arm.optimum.iter().enumerate().map(distance).sum::<f64>() / FLOATS.len() as f64;
         let lag = arm.lag * (1.0 / resource.0 as f64 - 1.0 / self.max_resource as f64);
         value(arm.height - arm.width * mean - lag)
     }
