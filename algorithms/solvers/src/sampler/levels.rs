@@ -1,6 +1,6 @@
 //! The models of all rungs of one plan, and their combination into a prediction of the top one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use boxwood_core::{Problem, Rung, Seed, SolverError};
 use boxwood_numeric::Rows;
@@ -50,28 +50,15 @@ pub(super) struct Caches {
     residuals: GpCache,
     /// Fits of the top rung's cross-validation.
     folds: GpCache,
-    /// The models of the last plan, which asks for them once for its brackets and once for its points. Shared by the
-    /// threads that plan with the same caches; guards only this slot.
-    latest: Mutex<Option<Arc<Levels>>>,
 }
 
 impl Caches {
     pub(super) fn new() -> Self {
-        Self {
-            alone: GpCache::new(),
-            residuals: GpCache::new(),
-            folds: GpCache::new(),
-            latest: Mutex::new(None),
-        }
-    }
-
-    fn latest(&self) -> std::sync::MutexGuard<'_, Option<Arc<Levels>>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { alone: GpCache::new(), residuals: GpCache::new(), folds: GpCache::new() }
     }
 }
 
 /// A rung's surrogate in an ensemble before anything is believed.
-#[derive(Debug)]
 enum Base {
     Process(Box<GpModel>),
     Forest { layout: Layout, rows: Rows, losses: Vec<f64>, seed: Seed },
@@ -105,7 +92,6 @@ impl Base {
 }
 
 /// What predicts the top rung.
-#[derive(Debug)]
 enum Model {
     Chain {
         chain: FidelityChain,
@@ -120,12 +106,7 @@ enum Model {
 }
 
 /// All rungs of one plan.
-#[derive(Debug)]
 pub(super) struct Levels {
-    /// The study's seed, the columns and the combination: with the training data all that the models depend on.
-    seed: u64,
-    layout: Layout,
-    combine: Combine,
     training: Vec<Training>,
     /// One per rung, summing to one: weights in an ensemble, or equal shares of a chain's links.
     pub(super) weights: Vec<f64>,
@@ -135,22 +116,17 @@ pub(super) struct Levels {
 }
 
 impl Levels {
-    /// Fits all rungs, or finds the models of equal data among the caches.
+    /// Fits all rungs.
     pub(super) fn fit(
         problem: &Problem,
         history: &History<'_>,
         combine: Combine,
         caches: &Caches,
-    ) -> Result<Arc<Self>, SolverError> {
+    ) -> Result<Self, SolverError> {
         let layout = layout(problem.space());
         let training: Result<Vec<Training>, SolverError> =
             history.levels.iter().map(|level| Training::new(level, layout.len())).collect();
         let training = training?;
-        let seed = problem.seed();
-        let latest = caches.latest().clone();
-        if let Some(latest) = latest.filter(|latest| latest.depends_on(seed, &layout, combine, &training)) {
-            return Ok(latest);
-        }
         let unknown: Vec<bool> = training.iter().map(|data| data.measured < MEMBER_FROM).collect();
         let (weights, model) = match combine {
             Combine::Chain => chain(&layout, problem, &training, caches),
@@ -160,15 +136,7 @@ impl Levels {
             }
         }
         .map_err(|error| numeric(&error))?;
-        let levels = Arc::new(Self { seed, layout, combine, training, weights, unknown, model });
-        *caches.latest() = Some(Arc::clone(&levels));
-        Ok(levels)
-    }
-
-    fn depends_on(&self, seed: u64, layout: &Layout, combine: Combine, training: &[Training]) -> bool {
-        let settings = (self.seed, &self.layout, self.combine) == (seed, layout, combine);
-        let mut rungs = self.training.iter().zip(training);
-        settings && self.training.len() == training.len() && rungs.all(|(own, other)| own.equals(other))
+        Ok(Self { training, weights, unknown, model })
     }
 
     /// The prediction of the top rung with pending and chosen rows believed.

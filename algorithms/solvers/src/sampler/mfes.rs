@@ -6,8 +6,6 @@
 //! empty); an ensemble's weights are those of the present data, not those of the last cycle, so that nothing needs to be
 //! remembered.
 
-use std::sync::Arc;
-
 use boxwood_acquisition::{LogExpectedImprovement, noisy_incumbent};
 use boxwood_core::{Problem, Rung, Seed, SolverError, StudyView, Unsupported};
 use boxwood_surrogate::Combination;
@@ -100,7 +98,7 @@ impl Sampler for MfesSampler {
         let width = space.layout().len();
         let wanted = self.design.size(problem).div_ceil(2).max(MEMBER_FROM);
         let ready = request.history.levels.iter().any(|level| level.entries.len() >= wanted);
-        let mut levels: Option<Arc<Levels>> = None;
+        let mut levels: Option<Levels> = None;
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
             if levels.is_none() {
                 levels = Some(Levels::fit(problem, request.history, self.combine, &self.caches)?);

@@ -182,18 +182,6 @@ impl Training {
         Ok(Self { rows, losses, violations, measured })
     }
 
-    /// Whether both hold the same data, bit by bit: inactive columns are equal too.
-    pub(crate) fn equals(&self, other: &Self) -> bool {
-        fn bits<'a>(values: impl Iterator<Item = &'a f64>) -> impl Iterator<Item = u64> {
-            values.map(|value| value.to_bits())
-        }
-        let violations = |data: &Self| bits(data.violations.iter().flatten()).collect::<Vec<_>>();
-        self.measured == other.measured
-            && bits(self.rows.iter().flatten()).eq(bits(other.rows.iter().flatten()))
-            && bits(self.losses.iter()).eq(bits(other.losses.iter()))
-            && violations(self) == violations(other)
-    }
-
     /// Rows that were measured.
     pub(crate) fn measured_rows(&self) -> Rows {
         self.rows.slice(0, self.measured)
