@@ -31,7 +31,7 @@ pub use failure_forest::FailureForest;
 pub use forest::{Forest, ForestCache, ForestOptions};
 pub use gaussian_process::{
     CategoryKernel, DrawsGradient, DrawsPrediction, FailureModel, GaussianProcess, GpCache, GpDraws, GpModel,
-    GpOptions, Hyperparameters, InputWarps, KernelFunction, MeanFunction, local_rows, refit_length,
+    GpOptions, Hyperparameters, InputWarps, KernelFunction, MeanFunction, Priors, local_rows, refit_length,
 };
 pub use input_warp::Kumaraswamy;
 pub use layout::{Dimension, Kind, Layout};

@@ -63,6 +63,18 @@ pub enum InputWarps {
     On,
 }
 
+/// Priors of noise, signal and the length scales of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Priors {
+    /// Length scales that grow with the number of columns, noise and signal as the options say.
+    #[default]
+    ByDimension,
+    /// The wide ones of the Vizier GP bandit (Song et al., "The Vizier Gaussian process bandit algorithm", 2024), which
+    /// know no dimension: normal on the logarithm of the signal variance around 0.039, of the noise variance around 0.0039 and of the
+    /// squared length scales around 1/2, each with the variance 50.
+    Wide,
+}
+
 /// How a Gaussian process is fitted.
 ///
 /// | name | default | meaning |
@@ -72,6 +84,7 @@ pub enum InputWarps {
 /// | `starts` | 3 | starts of the fit: the prior's mode and Sobol draws from the prior |
 /// | `iterations` | 40 | L-BFGS steps per start |
 /// | `fit_rows` | 300 | hyperparameters are fitted on at most this many rows, the best ones and an even rest |
+/// | `priors` | `ByDimension` | priors of noise, signal and the length scales of numbers; the next three belong to the default |
 /// | `noise_log_mean`, `noise_log_deviation` | -4, 2 | log-normal prior of the noise variance |
 /// | `signal_log_deviation` | 0.25 | log-normal prior of the signal variance around one |
 /// | `kernel` | `Matern52` | fall of the covariance with distance |
@@ -103,6 +116,8 @@ pub struct GpOptions {
     pub iterations: u64,
     /// Most rows used to fit hyperparameters.
     pub fit_rows: usize,
+    /// Priors of noise, signal and the length scales of numbers.
+    pub priors: Priors,
     /// Mean of the log noise variance, standardized targets.
     pub noise_log_mean: f64,
     /// Standard deviation of the log noise variance.
@@ -131,6 +146,7 @@ impl Default for GpOptions {
             starts: 3,
             iterations: 40,
             fit_rows: 300,
+            priors: Priors::ByDimension,
             noise_log_mean: -4.0,
             noise_log_deviation: 2.0,
             signal_log_deviation: 0.25,

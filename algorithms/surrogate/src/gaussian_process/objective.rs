@@ -1,6 +1,6 @@
 //! Log posterior of the hyperparameters and its gradient.
 
-use super::{GpOptions, Hyperparameters, MeanFunction};
+use super::{GpOptions, Hyperparameters, MeanFunction, Priors};
 use crate::SurrogateError;
 use crate::input_warp::Kumaraswamy;
 use crate::kernel::{Kernel, KernelParameters};
@@ -8,6 +8,10 @@ use boxwood_numeric::{Cholesky, Rows, mix_seed, normal_quantile, sobol_rows};
 
 /// Standard deviation of the log length scales (Hvarfner et al., 2024).
 const LENGTH_LOG_DEVIATION: f64 = 1.732_050_807_568_877_2;
+/// Standard deviation of the logs of variances and squared length scales in wide priors.
+const WIDE_LOG_DEVIATION: f64 = 7.071_067_811_865_475;
+/// Widest deviation by which a start of the fit is drawn.
+const START_DEVIATION: f64 = 2.0;
 /// Standard deviation of the log decay of a category. Wide enough for a category that decides everything beside ones that
 /// do nothing: on `mixed8` after 60 trials the median gap fell from 0.33 to 0.24 (24 seeds) against a deviation of one,
 /// and nothing changed clearly on the other mixed and conditional problems.
@@ -89,18 +93,25 @@ impl<'a> Objective<'a> {
 
     /// Mean and standard deviation of each normal prior, and whether the log-normal term `-theta` belongs to it.
     fn priors(&self) -> Vec<(f64, f64, bool)> {
-        let length_mean = 2.0_f64.sqrt() + 0.5 * (self.columns().max(1) as f64).ln();
         let category_mean = 0.5 + (self.kernel.categories().max(1) as f64).ln();
-        let mut priors = vec![
-            (self.options.noise_log_mean, self.options.noise_log_deviation, true),
-            (0.0, self.options.signal_log_deviation, true),
-        ];
+        let (mut priors, number) = match self.options.priors {
+            Priors::ByDimension => {
+                let noise = (self.options.noise_log_mean, self.options.noise_log_deviation, true);
+                let length_mean = 2.0_f64.sqrt() + 0.5 * (self.columns().max(1) as f64).ln();
+                let signal = (0.0, self.options.signal_log_deviation, true);
+                (vec![noise, signal], (length_mean, LENGTH_LOG_DEVIATION, true))
+            }
+            Priors::Wide => {
+                let wide = |center: f64| (center.ln(), WIDE_LOG_DEVIATION, false);
+                (vec![wide(0.0039), wide(0.039)], (0.5 * 0.5_f64.ln(), 0.5 * WIDE_LOG_DEVIATION, false))
+            }
+        };
         for length in 0..self.lengths {
             let column = self.length_of.iter().position(|&index| index == length);
             priors.push(if column.is_some_and(|column| self.kernel.is_category(column)) {
                 (category_mean, CATEGORY_LOG_DEVIATION, false)
             } else {
-                (length_mean, LENGTH_LOG_DEVIATION, true)
+                number
             });
         }
         priors.extend(std::iter::repeat_n((0.0, 1.0, false), self.kernel.arcs()));
@@ -109,7 +120,7 @@ impl<'a> Objective<'a> {
         priors
     }
 
-    /// Starts of the fit: the prior's mode, then Sobol draws of one prior deviation around it.
+    /// Starts of the fit: the prior's mode, then Sobol draws of one prior deviation, at most 2, around it.
     pub(crate) fn starts(&self, count: usize, seed: u64) -> Result<Vec<Vec<f64>>, SurrogateError> {
         let priors = self.priors();
         let mode: Vec<f64> = priors
@@ -123,7 +134,7 @@ impl<'a> Objective<'a> {
             starts.push(
                 start
                     .map(|((&u, &(_, deviation, _)), &mode)| {
-                        mode + deviation * normal_quantile(u.clamp(0.05, 0.95))
+                        mode + deviation.min(START_DEVIATION) * normal_quantile(u.clamp(0.05, 0.95))
                     })
                     .collect(),
             );

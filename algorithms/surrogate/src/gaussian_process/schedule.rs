@@ -126,6 +126,7 @@ fn fingerprint(layout: &Layout, rows: &Rows, targets: &[f64], options: &GpOption
         options.starts as u64,
         options.iterations,
         options.fit_rows as u64,
+        options.priors as u64,
         options.noise_log_mean.to_bits(),
         options.noise_log_deviation.to_bits(),
         options.signal_log_deviation.to_bits(),

@@ -47,6 +47,7 @@ fn hyperparameter_gradient_agrees_with_finite_differences() {
         (GpOptions { mean: MeanFunction::Constant, ..plain() }, 2 + 5 + 1),
         (GpOptions { warp_inputs: InputWarps::On, ..plain() }, 2 + 5 + 1 + 2),
         (GpOptions { isotropic: true, ..plain() }, 2 + 3 + 1),
+        (GpOptions { priors: Priors::Wide, ..plain() }, 2 + 5 + 1),
         (GpOptions { categories: CategoryKernel::Mixture, ..plain() }, 2 + 5 + 1 + 1),
         (
             GpOptions { isotropic: true, kernel: spherical, warp_inputs: InputWarps::On, ..plain() },
@@ -350,7 +351,7 @@ fn assert_close(a: &MeanVariance, b: &MeanVariance, tolerance: f64) {
 #[test]
 fn documented_defaults_are_the_defaults() {
     let options = GpOptions::default();
-    assert!(options.warp_targets);
+    assert!(options.warp_targets && options.priors == Priors::ByDimension);
     assert_eq!(options.mean, MeanFunction::Constant);
     assert_eq!((options.starts, options.iterations, options.fit_rows), (3, 40, 300));
     assert_eq!((options.kernel, options.local_rows), (KernelFunction::Matern52, 768));

@@ -6,7 +6,7 @@ use boxwood_acquisition::AcquisitionError;
 use boxwood_core::{Problem, Seed};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{
-    CostModel, FailureModel, GaussianProcess, GpCache, GpModel, GpOptions, Layout, Posterior, SurrogateError,
+    CostModel, FailureModel, GaussianProcess, GpCache, GpModel, Layout, Posterior, SurrogateError,
 };
 
 use super::data::Observations;
@@ -83,8 +83,8 @@ impl Fitting<'_> {
             targets.resize(rows.len(), bad);
         }
         let base = observations.base.unwrap_or(rows.len());
-        let options =
-            GpOptions { warp_targets: target != Target::OneOfSeveral, ..self.settings.process.clone() };
+        let mut options = self.settings.process.clone();
+        options.warp_targets &= target != Target::OneOfSeveral;
         let (part, values) = (rows.slice(0, base), &targets[..base]);
         let seed = self.seed(purpose);
         let model =

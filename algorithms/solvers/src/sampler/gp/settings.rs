@@ -1,7 +1,7 @@
 //! What a user can choose about Bayesian optimization, and which choices fit a problem.
 
 use boxwood_core::{Loss, Objective, Problem, Unsupported};
-use boxwood_surrogate::{CategoryKernel, GpOptions, InputWarps, KernelFunction};
+use boxwood_surrogate::{CategoryKernel, GpOptions, InputWarps, KernelFunction, Priors};
 use serde_json::{Map, Value as Json};
 
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
@@ -63,6 +63,18 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
         kind: ParameterKind::Choice { default: "auto", choices: &["auto", "on", "off"] },
         meaning: "Whether numbers are bent before they are compared, as when a scale was declared wrongly. auto looks \
                   whether the results say so; on and auto need three results per dimension.",
+    },
+    ParameterInfo {
+        name: "warp_losses",
+        kind: ParameterKind::Choice { default: "auto", choices: &["auto", "off"] },
+        meaning: "Whether losses are bent before a process is fitted, so that one bad result does not flatten the rest: auto \
+                  compares several forms by the results, off standardizes only.",
+    },
+    ParameterInfo {
+        name: "priors",
+        kind: ParameterKind::Choice { default: "by_dimension", choices: &["by_dimension", "wide"] },
+        meaning: "What is expected of noise, signal and length scales before there are results: length scales that grow with \
+                  the number of parameters (Hvarfner et al., 2024), or hardly anything, as Vizier does.",
     },
     ParameterInfo {
         name: "posterior_draws",
@@ -205,6 +217,11 @@ fn process(parameters: &Parameters<'_>) -> Result<GpOptions, Unsupported> {
             "on" => InputWarps::On,
             "off" => InputWarps::Off,
             _ => InputWarps::Auto,
+        },
+        warp_targets: parameters.choice("warp_losses")? == "auto",
+        priors: match parameters.choice("priors")? {
+            "wide" => Priors::Wide,
+            _ => Priors::ByDimension,
         },
         posterior_draws: parameters.integer("posterior_draws")? as usize,
         ..GpOptions::default()
