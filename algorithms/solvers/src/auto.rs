@@ -23,7 +23,7 @@ pub struct Choice {
 /// 1. several objectives: `bo`, or `transfer` where there are earlier studies, on the whole space and in full where the study
 ///    has arms or a fidelity; `evolution` above a budget of 1,500 trials;
 /// 2. arms: `rising_bandit` with the solver that these rules choose for an arm;
-/// 3. fidelity: `mfes_async`, or `asha_delayed` with the Gaussian process when there are constraints;
+/// 3. fidelity: `mfes_async`;
 /// 4. earlier studies to learn from: `transfer`;
 /// 5. constraints: `bo`;
 /// 6. a budget above 1,500 trials: `cma_es` where at most half of the dimensions are conditional or categorical (ahead of
@@ -66,14 +66,6 @@ pub(crate) fn plain(problem: &Problem) -> Choice {
     let choice = |spec: SolverSpec, explanation: &str| Choice { spec, explanation: explanation.into() };
     let constrained = !problem.constraints().is_empty();
     if problem.ladder().len() > 1 {
-        if constrained {
-            let mut spec = SolverSpec::named("asha_delayed");
-            spec.parameters.insert("sampler".into(), "gp".into());
-            return choice(
-                spec,
-                "fidelity and constraints: delayed asynchronous halving with a Gaussian process",
-            );
-        }
         return choice(
             SolverSpec::named("mfes_async"),
             "fidelity: asynchronous MFES-HB with delayed promotion",

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use boxwood_core::{Move, Origin, Problem, Solver, SolverSpec, TrialStatus};
+use boxwood_core::{Move, Origin, Problem, Rung, Solver, SolverSpec, TrialStatus};
 use boxwood_solvers::{ParameterKind, auto, build, describe};
 use boxwood_testkit::problems::{
-    Branin, CashArms, Conditional, CountingOnes, Hartmann6, Mixed, NoisyHartmann6, Simionescu, TestProblem,
+    Branin, CashArms, Conditional, CountingOnes, Hartmann6, Mixed, NoisyHartmann6, Shifted, Simionescu,
+    TestProblem, constrained,
 };
 use boxwood_testkit::{Simulation, Trace};
 
@@ -83,6 +84,30 @@ fn constraints_are_respected_and_learned() {
     let found = trace.best_loss().unwrap();
     println!("simionescu: {found:.4}");
     assert!(found < 0.8 * Simionescu.optimum(), "best feasible {found}");
+}
+
+#[test]
+fn models_over_rungs_learn_constraints() {
+    // Median of the best feasible value at the top rung, above the optimum of 0.398.
+    let best = |json: &str| {
+        let run = |seed| {
+            let test = Shifted(constrained::branin_disc());
+            let deadline_seconds = Some(27.0 * 6.0);
+            let options = Simulation { workers: 2, seed, deadline_seconds, ..Simulation::default() };
+            let trace = run(json, &test, &options);
+            let top = Rung(trace.view.problem().ladder().len() as u32 - 1);
+            let results = trace.view.trials().iter().filter_map(|trial| trial.result(top));
+            let held = results.filter(|result| result.violations.iter().all(|violation| *violation <= 0.0));
+            held.map(|result| result.losses[0]).fold(f64::INFINITY, f64::min) - test.optimum()
+        };
+        median((1..=5).map(run).collect())
+    };
+    let random = best(r#"{"name":"asha_delayed"}"#);
+    for name in ["mfes_async", "mfes"] {
+        let model = best(&format!(r#"{{"name":"{name}","candidates":200}}"#));
+        println!("branin in a disc over rungs: random points {random:.4}, {name} {model:.4}");
+        assert!(model < random / 2.0, "{name} {model}, random points {random}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use boxwood_core::{
 use crate::audit::Audit;
 use crate::problems::{
     Branin, CashArms, Conditional, Constant, Finite, Flipped, FloatProblem, Mixed, NoisyHartmann6, Outlier,
-    TestProblem, multi,
+    Shifted, TestProblem, constrained, multi,
 };
 use crate::simulation::Simulation;
 use crate::trace::Trace;
@@ -192,6 +192,12 @@ fn multi_fidelity(make: MakeSolver<'_>) {
     let enqueued = vec![(2, point.clone(), Rung(0)), (9, point, Rung(2))];
     let asked = Simulation { max_trials: Some(15), enqueued, workers: 2, ..Simulation::default() };
     simulate(make, &test, &asked, 5);
+    let limited = Shifted(constrained::branin_disc());
+    let options = Simulation { workers: 3, max_trials: Some(20), seed: 41, ..Simulation::default() };
+    let trace = simulate(make, &limited, &options, 7);
+    assert_eq!(trace.moves, simulate(make, &limited, &options, 3).moves, "two runs of one study differ");
+    assert_eq!(started(&trace), 20, "a study under constraints spends its budget");
+    simulate(make, &limited, &Simulation { failed_share: 0.3, crash_share: 0.1, ..options }, 7);
 }
 
 fn cash(make: MakeSolver<'_>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use boxwood_core::Seed;
 use boxwood_testkit::problems::{
     Bbob, CashArms, Conditional, Conditional4, CountingOnes16, DrawnArms, FidelityBranin, FidelityCurrin,
-    FidelityHartmann3, FloatProblem, Mixed, Mixed8, Noisy, NoisyHartmann6, SaturatingCurves, Uneven,
+    FidelityHartmann3, FloatProblem, Mixed, Mixed8, Noisy, NoisyHartmann6, SaturatingCurves, Shifted, Uneven,
     constrained as held, multi as many, single as one,
 };
 
@@ -149,6 +149,8 @@ pub(super) fn multifidelity() -> Suite {
         Task::full_runs(FidelityCurrin, 25.0, 1),
         Task::full_runs(SaturatingCurves, 20.0, 4),
         Task::full_runs(NoisyHartmann6::default(), 40.0, 8),
+        Task::full_runs(Shifted(held::branin_disc()), 25.0, 1),
+        Task::full_runs(Shifted(held::ackley4c()), 25.0, 4),
     ])
 }
 

@@ -116,17 +116,37 @@ pub(super) struct Levels {
 }
 
 impl Levels {
-    /// Fits all rungs.
+    /// Fits the loss at all rungs.
     pub(super) fn fit(
         problem: &Problem,
         history: &History<'_>,
         combine: Combine,
         caches: &Caches,
     ) -> Result<Self, SolverError> {
+        let width = problem.space().dimensions().len();
+        let training = history.levels.iter().map(|level| Training::new(level, width));
+        Self::of(problem, training.collect::<Result<_, _>>()?, combine, caches)
+    }
+
+    /// Fits a constraint's violation at all rungs where these are those of the loss.
+    pub(super) fn constraint(
+        &self,
+        problem: &Problem,
+        index: usize,
+        combine: Combine,
+        caches: &Caches,
+    ) -> Result<Self, SolverError> {
+        let training = self.training.iter().map(|training| training.of_constraint(index)).collect();
+        Self::of(problem, training, combine, caches)
+    }
+
+    fn of(
+        problem: &Problem,
+        training: Vec<Training>,
+        combine: Combine,
+        caches: &Caches,
+    ) -> Result<Self, SolverError> {
         let layout = layout(problem.space());
-        let training: Result<Vec<Training>, SolverError> =
-            history.levels.iter().map(|level| Training::new(level, layout.len())).collect();
-        let training = training?;
         let unknown: Vec<bool> = training.iter().map(|data| data.measured < MEMBER_FROM).collect();
         let (weights, model) = match combine {
             Combine::Chain => chain(&layout, problem, &training, caches),

@@ -6,9 +6,12 @@
 //! empty); an ensemble's weights are those of the present data, not those of the last cycle, so that nothing needs to be
 //! remembered.
 
-use boxwood_acquisition::{LogExpectedImprovement, noisy_incumbent};
+use std::sync::Arc;
+
+use boxwood_acquisition::{Acquisition, Constrained, Feasibility, LogExpectedImprovement, noisy_incumbent};
 use boxwood_core::{Problem, Rung, Seed, SolverError, StudyView, Unsupported};
-use boxwood_surrogate::Combination;
+use boxwood_numeric::Rows;
+use boxwood_surrogate::{Combination, Posterior};
 use rand::RngExt;
 
 use super::gp::{GpSampler, one_objective};
@@ -50,6 +53,8 @@ pub(crate) struct MfesSampler {
     combine: Combine,
     single: GpSampler,
     caches: Caches,
+    /// Fits of constraints.
+    limits: Caches,
 }
 
 impl MfesSampler {
@@ -65,7 +70,7 @@ impl MfesSampler {
             _ => Combine::Chain,
         };
         let single = GpSampler::new(Design { random_fraction: 0.0, ..design });
-        Ok(Self { design, combine, single, caches: Caches::new() })
+        Ok(Self { design, combine, single, caches: Caches::new(), limits: Caches::new() })
     }
 
     fn text(levels: &Levels, view: &StudyView) -> String {
@@ -77,11 +82,20 @@ impl MfesSampler {
     }
 }
 
+/// Rows at which every constraint is predicted to hold at the top rung.
+fn holding(rows: &Rows, limits: &[Arc<dyn Posterior>]) -> Result<Rows, SolverError> {
+    let mut holds = vec![true; rows.len()];
+    for limit in limits {
+        let bound = limit.to_model_scale(0.0);
+        let means = limit.predict_mean(rows).map_err(|error| numeric(&error))?;
+        holds.iter_mut().zip(means).for_each(|(hold, mean)| *hold &= mean <= bound);
+    }
+    let kept: Vec<usize> = (0..rows.len()).filter(|index| holds[*index]).collect();
+    Ok(rows.select(&kept))
+}
+
 impl Sampler for MfesSampler {
     fn accepts(&self, problem: &Problem) -> Result<(), String> {
-        if !problem.constraints().is_empty() && problem.ladder().len() > 1 {
-            return Err("constraints: the ensemble does not model them, use `asha` with sampler `gp`".into());
-        }
         one_objective(problem)
     }
 
@@ -98,27 +112,46 @@ impl Sampler for MfesSampler {
         let width = space.layout().len();
         let wanted = self.design.size(problem).div_ceil(2).max(MEMBER_FROM);
         let ready = request.history.levels.iter().any(|level| level.entries.len() >= wanted);
-        let mut levels: Option<Levels> = None;
+        let mut fitted: Option<(Levels, Vec<Levels>)> = None;
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
-            if levels.is_none() {
-                levels = Some(Levels::fit(problem, request.history, self.combine, &self.caches)?);
+            if fitted.is_none() {
+                let levels = Levels::fit(problem, request.history, self.combine, &self.caches)?;
+                let limits = (0..problem.constraints().len())
+                    .map(|index| levels.constraint(problem, index, self.combine, &self.limits));
+                let limits = limits.collect::<Result<_, _>>()?;
+                fitted = Some((levels, limits));
             }
-            let levels = levels.as_ref().expect("fitted just above");
+            let (levels, limits) = fitted.as_ref().expect("fitted just above");
             // What the model cannot foresee is looked for at random, where the design does not do that already.
             let doubt = 1.0 - levels.foresight().unwrap_or(1.0);
             if seed.derive("doubt", 0).rng().random::<f64>() < doubt {
                 return Ok(None);
             }
             let posterior = levels.posterior(request.history, chosen, width)?;
-            let incumbent = noisy_incumbent(posterior.as_ref(), &levels.observed(width)?);
-            let Some(incumbent) = incumbent.map_err(|error| numeric(&error))? else { return Ok(None) };
-            let acquisition = LogExpectedImprovement::new(posterior.as_ref(), incumbent.value);
-            let budget = self.design.budget(levels.largest(), width);
-            let found = best_unknown(&acquisition, &space, &levels.starts(width)?, &budget, seed, known)?;
+            let limits = limits.iter().map(|limit| limit.posterior(request.history, chosen, width));
+            let limits = limits.collect::<Result<Vec<_>, _>>()?;
+            let holding = holding(&levels.observed(width)?, &limits)?;
+            let incumbent = noisy_incumbent(posterior.as_ref(), &holding).map_err(|error| numeric(&error))?;
+            let improvement =
+                incumbent.map(|best| LogExpectedImprovement::new(posterior.as_ref(), best.value));
+            let mut feasibility = Feasibility::new();
+            for limit in &limits {
+                feasibility = feasibility.with_constraint(limit.as_ref(), 0.0);
+            }
+            let objective = improvement.as_ref().map(|improvement| improvement as &dyn Acquisition);
+            let constrained = Constrained::new(objective, &feasibility);
+            let acquisition = match objective {
+                Some(objective) if feasibility.is_empty() => objective,
+                None if feasibility.is_empty() => return Ok(None),
+                _ => &constrained,
+            };
+            let size = levels.largest() as f64 * ((1 + limits.len()) as f64).sqrt();
+            let budget = self.design.budget(size as usize, width);
+            let found = best_unknown(acquisition, &space, &levels.starts(width)?, &budget, seed, known)?;
             Ok(found.map(|candidate| Proposal {
                 prediction: predict_loss(posterior.as_ref(), &candidate.row),
                 acquisition: Some(candidate.value),
-                log_improvement: Some(candidate.value),
+                log_improvement: objective.map(|_| candidate.value),
                 regret_bound: None,
                 model: Some(Self::text(levels, request.view)),
                 row: candidate.row,
@@ -126,7 +159,7 @@ impl Sampler for MfesSampler {
             }))
         };
         let mut proposals = mix(request, known, &self.design, ready, &mut pick)?;
-        if let Some(levels) = levels {
+        if let Some((levels, _)) = fitted {
             for (rung, weight) in levels.weights.iter().enumerate() {
                 proposals.numbers.push((format!("weight_rung_{rung}"), *weight));
             }

@@ -182,6 +182,13 @@ impl Training {
         Ok(Self { rows, losses, violations, measured })
     }
 
+    /// What one constraint's violations teach, known of measured rows only.
+    pub(crate) fn of_constraint(&self, index: usize) -> Self {
+        let losses = self.violations.get(index).cloned().unwrap_or_default();
+        let measured = losses.len();
+        Self { rows: self.rows.slice(0, measured), losses, violations: Vec::new(), measured }
+    }
+
     /// Rows that were measured.
     pub(crate) fn measured_rows(&self) -> Rows {
         self.rows.slice(0, self.measured)

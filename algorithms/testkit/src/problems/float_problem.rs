@@ -69,6 +69,16 @@ impl FloatProblem {
         (self.formula)(x)
     }
 
+    /// The outcome at a point.
+    pub(crate) fn measured(&self, x: &[f64]) -> Outcome {
+        let name = |index: usize| match index.checked_sub(self.objectives) {
+            None => objective_name(index),
+            Some(constraint) => format!("c{}", constraint + 1),
+        };
+        let values = self.at(x).into_iter().enumerate().map(|(i, value)| (name(i), value));
+        Outcome::Measured(Metrics(values.collect()))
+    }
+
     /// Bounds of every float.
     pub fn bounds(&self) -> &[(f64, f64)] {
         &self.bounds
@@ -115,11 +125,6 @@ impl TestProblem for FloatProblem {
 
     fn evaluate(&self, point: &Point, _resource: Resource, _draw: Seed) -> Outcome {
         let x: Vec<f64> = (0..self.bounds.len()).map(|i| number(point, &format!("x{i}"))).collect();
-        let name = |index: usize| match index.checked_sub(self.objectives) {
-            None => objective_name(index),
-            Some(constraint) => format!("c{}", constraint + 1),
-        };
-        let values = self.at(&x).into_iter().enumerate().map(|(i, value)| (name(i), value));
-        Outcome::Measured(Metrics(values.collect()))
+        self.measured(&x)
     }
 }

@@ -28,7 +28,7 @@ pub use functions::{Ackley, Branin, Hartmann6, Rosenbrock, StyblinskiTang};
 pub use multi_fidelity::{CountingOnes, NoisyHartmann6};
 pub use shaped::{Conditional, Constant, Finite, Mixed, Simionescu};
 pub use spaces::{Conditional4, Mixed8};
-pub use wrappers::{Flipped, Outlier};
+pub use wrappers::{Flipped, Outlier, Shifted};
 
 /// What an evaluation came to.
 #[derive(Debug, Clone, PartialEq)]
