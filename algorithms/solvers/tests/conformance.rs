@@ -112,14 +112,18 @@ fn bohb_keeps_the_contract_with_the_densities_of_a_tree() {
 }
 
 #[test]
-fn the_ensembles_of_mfes_keep_the_contract_with_either_weights() {
-    for (combination, weights) in
-        [("product_of_experts", "ranks"), ("product_of_experts", "draws"), ("independent_sum", "ranks")]
-    {
+fn the_ensembles_of_mfes_keep_the_contract_with_any_weights_and_models() {
+    let choices = [
+        ("product_of_experts", "ranks", "auto"),
+        ("product_of_experts", "draws", "forest"),
+        ("independent_sum", "ranks", "process"),
+    ];
+    for (combination, weights, model) in choices {
         let make = move |problem: &Problem| {
             let mut spec = SolverSpec::named("mfes");
             spec.parameters.insert("combination".into(), combination.into());
             spec.parameters.insert("weights".into(), weights.into());
+            spec.parameters.insert("rung_model".into(), model.into());
             spec.parameters.insert("candidates".into(), 60.into());
             boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
         };

@@ -29,7 +29,16 @@ pub(super) enum Combine {
     /// Each rung's process learns what the one below leaves over.
     Chain,
     /// One surrogate per rung, each with a weight.
-    Weighted(Combination, Weighting),
+    Weighted(Combination, Weighting, Surrogate),
+}
+
+/// What an ensemble has at each rung.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Surrogate {
+    /// A process below [`FOREST_FROM`] results, else a forest.
+    BySize,
+    Process,
+    Forest,
 }
 
 /// What an ensemble's weights come from.
@@ -71,9 +80,11 @@ impl Base {
         losses: &[f64],
         problem: &Problem,
         rung: usize,
+        surrogate: Surrogate,
         cache: &GpCache,
     ) -> Result<Self, SurrogateError> {
-        if rows.len() < FOREST_FROM {
+        let small = rows.len() < FOREST_FROM;
+        if surrogate == Surrogate::Process || small && surrogate == Surrogate::BySize {
             return fit(layout, rows, losses, problem, &format!("rung {rung}"), Some(cache))
                 .map(|model| Self::Process(Box::new(model)));
         }
@@ -150,8 +161,8 @@ impl Levels {
         let unknown: Vec<bool> = training.iter().map(|data| data.measured < MEMBER_FROM).collect();
         let (weights, model) = match combine {
             Combine::Chain => chain(&layout, problem, &training, caches),
-            Combine::Weighted(combination, weighting) => {
-                let weights = weighted(&layout, problem, &training, weighting, caches);
+            Combine::Weighted(combination, weighting, surrogate) => {
+                let weights = weighted(&layout, problem, &training, weighting, surrogate, caches);
                 weights.map(|(weights, bases)| (weights, Model::Weighted { bases, combination }))
             }
         }
@@ -285,6 +296,7 @@ fn weighted(
     problem: &Problem,
     training: &[Training],
     weighting: Weighting,
+    surrogate: Surrogate,
     caches: &Caches,
 ) -> Result<(Vec<f64>, Vec<Option<Base>>), SurrogateError> {
     let none = Rows::new(layout.len());
@@ -292,7 +304,7 @@ fn weighted(
     let mut members = Vec::with_capacity(training.len());
     for (rung, data) in training.iter().enumerate() {
         let base = (data.measured >= MEMBER_FROM)
-            .then(|| Base::fit(layout, &data.rows, &data.losses, problem, rung, &caches.alone))
+            .then(|| Base::fit(layout, &data.rows, &data.losses, problem, rung, surrogate, &caches.alone))
             .transpose()?;
         members.push(base.as_ref().map(|base| base.believing(&none)).transpose()?);
         bases.push(base);
@@ -300,7 +312,7 @@ fn weighted(
     let top = training.len() - 1;
     let known: Vec<bool> = members.iter().map(Option::is_some).collect();
     let fit_top = |rows: &Rows, losses: &[f64]| {
-        Base::fit(layout, rows, losses, problem, top, &caches.folds)?.believing(&none)
+        Base::fit(layout, rows, losses, problem, top, surrogate, &caches.folds)?.believing(&none)
     };
     if !known[top] {
         return Ok((initial_rank_weights(&known), bases));

@@ -15,7 +15,7 @@ use boxwood_surrogate::{Combination, Posterior};
 use rand::RngExt;
 
 use super::gp::{GpSampler, one_objective};
-use super::levels::{Caches, Combine, Levels, MEMBER_FROM, Weighting};
+use super::levels::{Caches, Combine, Levels, MEMBER_FROM, Surrogate, Weighting};
 use super::model::{Candidates, Design, best_unknown, mix, numeric, predict_loss};
 use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::{History, Known};
@@ -44,6 +44,12 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
                   cubed shares of pairs in order. As published: combination product_of_experts, weights ranks, \
                   random_fraction 0.3.",
     },
+    ParameterInfo {
+        name: "rung_model",
+        kind: ParameterKind::Choice { default: "auto", choices: &["auto", "process", "forest"] },
+        meaning: "What an ensemble has at each rung: Gaussian processes, random forests, or by auto a forest from 150 results \
+                  on. A chain is made of processes.",
+    },
 ];
 
 /// One model per rung; with a single rung it is the Gaussian process sampler.
@@ -64,9 +70,14 @@ impl MfesSampler {
             "ranks" => Weighting::Ranks,
             _ => Weighting::Draws,
         };
+        let surrogate = match parameters.choice("rung_model")? {
+            "process" => Surrogate::Process,
+            "forest" => Surrogate::Forest,
+            _ => Surrogate::BySize,
+        };
         let combine = match parameters.choice("combination")? {
-            "independent_sum" => Combine::Weighted(Combination::IndependentSum, weighting),
-            "product_of_experts" => Combine::Weighted(Combination::ProductOfExperts, weighting),
+            "independent_sum" => Combine::Weighted(Combination::IndependentSum, weighting, surrogate),
+            "product_of_experts" => Combine::Weighted(Combination::ProductOfExperts, weighting, surrogate),
             _ => Combine::Chain,
         };
         let single = GpSampler::new(Design { random_fraction: 0.0, ..design });
