@@ -83,8 +83,11 @@ impl Fitting<'_> {
             targets.resize(rows.len(), bad);
         }
         let base = observations.base.unwrap_or(rows.len());
-        let options =
-            GpOptions { warp_targets: target != Target::OneOfSeveral, ..self.settings.process.clone() };
+        let options = GpOptions {
+            warp_targets: target != Target::OneOfSeveral,
+            violations: target == Target::Violation,
+            ..self.settings.process.clone()
+        };
         let (part, values) = (rows.slice(0, base), &targets[..base]);
         let seed = self.seed(purpose);
         let model =
