@@ -29,6 +29,13 @@ pub enum Warp {
         /// Their images, strictly increasing.
         images: Vec<f64>,
     },
+    /// `sign(v) ln(1 + |v| / scale)`, for violations of a bound: zero stays zero, and what is near it is drawn apart.
+    ///
+    /// With a scale of one the "bilog" of Eriksson and Poloczek, "Scalable constrained Bayesian optimization" (2021).
+    SignedLog {
+        /// Violation at which the map turns from linear to logarithmic.
+        scale: f64,
+    },
 }
 
 /// A warp followed by standardization: the map between losses and the model scale.
@@ -77,6 +84,7 @@ impl TargetScale {
     pub(crate) fn refit(&self, losses: &[f64], may_change: bool) -> Self {
         let positive = losses.iter().all(|&loss| loss > 0.0);
         let warp = match &self.warp {
+            Warp::SignedLog { .. } => Some(self.warp.clone()),
             _ if may_change && has_extreme_outlier(losses) => half_rank(losses),
             Warp::Identity => None,
             Warp::Log if positive => Some(Warp::Log),
@@ -94,6 +102,7 @@ impl Warp {
             Warp::Log => loss.max(f64::MIN_POSITIVE).ln(),
             Warp::YeoJohnson { power, center, scale } => yeo_johnson_apply((loss - center) / scale, *power),
             Warp::HalfRank { losses, images } => interpolate(losses, images, loss),
+            Warp::SignedLog { scale } => loss.signum() * (loss.abs() / scale).min(f64::MAX).ln_1p(),
         }
     }
 
@@ -103,6 +112,9 @@ impl Warp {
             Warp::Log => value.min(700.0).exp(),
             Warp::YeoJohnson { power, center, scale } => center + scale * yeo_johnson_invert(value, *power),
             Warp::HalfRank { losses, images } => interpolate(images, losses, value),
+            Warp::SignedLog { scale } => {
+                value.signum() * (scale * value.abs().min(700.0).exp_m1()).min(f64::MAX)
+            }
         }
     }
 
@@ -116,6 +128,7 @@ impl Warp {
                 let exponent = if x >= 0.0 { power - 1.0 } else { 1.0 - power };
                 exponent * x.abs().ln_1p() - scale.ln()
             }
+            Warp::SignedLog { scale } => -(scale + loss.abs()).ln(),
         }
     }
 }
@@ -131,6 +144,24 @@ pub(crate) fn candidates(losses: &[f64]) -> Vec<Warp> {
         }
         warps.extend(yeo_johnson(losses));
         warps.extend(half_rank(losses));
+    }
+    warps
+}
+
+/// Shares of the violations, by size, that end where the logarithmic part of a [`Warp::SignedLog`] begins.
+const SIGNED_LOG_SHARES: [f64; 2] = [0.1, 0.5];
+
+/// The warps worth comparing for violations of a bound; identity is always the first.
+pub(crate) fn bounded_candidates(violations: &[f64]) -> Vec<Warp> {
+    let mut warps = vec![Warp::Identity];
+    warps.extend(yeo_johnson(violations));
+    let mut sizes: Vec<f64> = violations.iter().map(|value| value.abs()).filter(|size| *size > 0.0).collect();
+    sizes.sort_by(f64::total_cmp);
+    if let Some(last) = sizes.len().checked_sub(1) {
+        let scales = SIGNED_LOG_SHARES.map(|share| sizes[(last as f64 * share) as usize]);
+        warps.extend(
+            scales.into_iter().filter(|scale| scale.is_normal()).map(|scale| Warp::SignedLog { scale }),
+        );
     }
     warps
 }

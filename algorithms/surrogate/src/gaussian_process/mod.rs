@@ -80,6 +80,7 @@ pub enum Priors {
 /// | name | default | meaning |
 /// |---|---|---|
 /// | `warp_targets` | true | choose an output warp; otherwise standardize only |
+/// | `violations` | false | targets are violations of a bound at zero, which their output warp keeps apart |
 /// | `mean` | `Constant` | prior mean |
 /// | `starts` | 3 | starts of the fit: the prior's mode and Sobol draws from the prior |
 /// | `iterations` | 40 | L-BFGS steps per start |
@@ -108,6 +109,8 @@ pub enum Priors {
 pub struct GpOptions {
     /// Whether an output warp is chosen.
     pub warp_targets: bool,
+    /// Whether the targets are violations: at most zero where a constraint holds.
+    pub violations: bool,
     /// Prior mean.
     pub mean: MeanFunction,
     /// Starts of the hyperparameter fit, at least one.
@@ -142,6 +145,7 @@ impl Default for GpOptions {
     fn default() -> Self {
         Self {
             warp_targets: true,
+            violations: false,
             mean: MeanFunction::Constant,
             starts: 3,
             iterations: 40,

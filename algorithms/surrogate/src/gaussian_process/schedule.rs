@@ -122,6 +122,7 @@ fn fingerprint(layout: &Layout, rows: &Rows, targets: &[f64], options: &GpOption
         rows.len() as u64,
         layout.len() as u64,
         u64::from(options.warp_targets),
+        u64::from(options.violations),
         options.mean as u64,
         options.starts as u64,
         options.iterations,

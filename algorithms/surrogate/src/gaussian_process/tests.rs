@@ -351,7 +351,7 @@ fn assert_close(a: &MeanVariance, b: &MeanVariance, tolerance: f64) {
 #[test]
 fn documented_defaults_are_the_defaults() {
     let options = GpOptions::default();
-    assert!(options.warp_targets && options.priors == Priors::ByDimension);
+    assert!(options.warp_targets && !options.violations && options.priors == Priors::ByDimension);
     assert_eq!(options.mean, MeanFunction::Constant);
     assert_eq!((options.starts, options.iterations, options.fit_rows), (3, 40, 300));
     assert_eq!((options.kernel, options.local_rows), (KernelFunction::Matern52, 768));

@@ -90,8 +90,33 @@ pub(crate) fn fit(
     purpose: &str,
     cache: Option<&GpCache>,
 ) -> Result<GpModel, boxwood_surrogate::SurrogateError> {
+    fit_with(&GpOptions::default(), layout, rows, losses, problem, purpose, cache)
+}
+
+/// The same for violations of a constraint.
+pub(crate) fn fit_violations(
+    layout: &Layout,
+    rows: &Rows,
+    violations: &[f64],
+    problem: &Problem,
+    purpose: &str,
+    cache: Option<&GpCache>,
+) -> Result<GpModel, boxwood_surrogate::SurrogateError> {
+    let options = GpOptions { violations: true, ..GpOptions::default() };
+    fit_with(&options, layout, rows, violations, problem, purpose, cache)
+}
+
+fn fit_with(
+    options: &GpOptions,
+    layout: &Layout,
+    rows: &Rows,
+    targets: &[f64],
+    problem: &Problem,
+    purpose: &str,
+    cache: Option<&GpCache>,
+) -> Result<GpModel, boxwood_surrogate::SurrogateError> {
     let seed = Seed(problem.seed()).derive(purpose, 0).0;
-    GaussianProcess::fit_scheduled(layout, rows, losses, &GpOptions::default(), seed, cache)
+    GaussianProcess::fit_scheduled(layout, rows, targets, options, seed, cache)
 }
 
 impl Sampler for GpSampler {

@@ -85,6 +85,7 @@ impl Fitting<'_> {
         let base = observations.base.unwrap_or(rows.len());
         let mut options = self.settings.process.clone();
         options.warp_targets &= target != Target::OneOfSeveral;
+        options.violations = target == Target::Violation;
         let (part, values) = (rows.slice(0, base), &targets[..base]);
         let seed = self.seed(purpose);
         let model =

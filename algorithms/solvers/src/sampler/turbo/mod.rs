@@ -18,7 +18,7 @@ use boxwood_surrogate::{GpCache, GpModel, Layout, Posterior, SurrogateError, loc
 use self::region::Region;
 use self::space::RegionSpace;
 use super::design::InitialDesign;
-use super::gp::{fit, one_objective};
+use super::gp::{fit, fit_violations, one_objective};
 use super::model::{Candidates, Design, fence, numeric, predict_loss};
 use super::{Proposal, Proposals, Request, Sampler};
 use crate::fill::random_rows;
@@ -165,15 +165,14 @@ impl<'a> Models<'a> {
             with_failed.push_rows(&failed).map_err(|error| numeric(&error))?;
             losses.resize(with_failed.len(), bad);
         }
-        let model = |rows: &Rows, values: &[f64], purpose: &str| {
-            fit(layout, rows, values, problem, purpose, Some(cache)).map_err(|error| numeric(&error))
-        };
-        let objective = model(&with_failed, &losses, "turbo")?;
+        let objective = fit(layout, &with_failed, &losses, problem, "turbo", Some(cache))
+            .map_err(|error| numeric(&error))?;
         let count = entries.iter().map(|entry| entry.result.violations.len()).min().unwrap_or(0);
         let mut constraints = Vec::with_capacity(count);
         for index in 0..count {
             let violations: Vec<f64> = entries.iter().map(|entry| entry.result.violations[index]).collect();
-            constraints.push(model(&rows, &violations, "turbo constraint")?);
+            let model = fit_violations(layout, &rows, &violations, problem, "turbo constraint", Some(cache));
+            constraints.push(model.map_err(|error| numeric(&error))?);
         }
         let feasible: Vec<usize> =
             (0..entries.len()).filter(|index| entries[*index].violation() <= 0.0).collect();
