@@ -150,7 +150,7 @@ const SOLVERS: &[Entry] = &[
         &[],
         SamplerKind::Evolution,
         SchedulerKind::Full,
-        "Evolution in steady state: NSGA-II for several objectives, differential or aging evolution for one.",
+        "Evolution in steady state: NSGA-II for several objectives; a particle swarm, differential, adaptive or aging evolution for one.",
     ),
     entry(
         "cma_es",

@@ -102,6 +102,23 @@ fn designs_and_processes_keep_the_contract() {
 }
 
 #[test]
+fn variants_of_evolution_keep_the_contract() {
+    for (variant, screening) in
+        [("swarm", 0), ("adaptive", 0), ("regularized", 0), ("differential", 6), ("swarm", 6)]
+    {
+        let make = move |problem: &Problem| {
+            let mut spec = SolverSpec::named("evolution");
+            spec.parameters.insert("variant".into(), variant.into());
+            spec.parameters.insert("screening".into(), screening.into());
+            // Few, so that the runs get past the first ones.
+            spec.parameters.insert("population".into(), 4.into());
+            boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
+        };
+        solver_conformance(&make, &[Tier::Basic]);
+    }
+}
+
+#[test]
 fn bohb_keeps_the_contract_with_the_densities_of_a_tree() {
     let make = |problem: &Problem| {
         let mut spec = SolverSpec::named("bohb");

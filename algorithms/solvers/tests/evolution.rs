@@ -103,7 +103,7 @@ fn what_cma_es_remembers_changes_nothing() {
 fn every_variant_of_evolution_beats_random_search() {
     for test in [&single::branin() as &dyn TestProblem, &single::hartmann6(), &Mixed] {
         let random = gap(r#"{"name":"random"}"#, test, 150);
-        for variant in ["differential", "regularized"] {
+        for variant in ["differential", "adaptive", "regularized", "swarm"] {
             let found = gap(&format!(r#"{{"name":"evolution","variant":"{variant}"}}"#), test, 150);
             println!("{}: random {random:.4}, {variant} {found:.4}", test.name());
             assert!(found < random, "{}: {variant} {found}, random {random}", test.name());
@@ -112,8 +112,50 @@ fn every_variant_of_evolution_beats_random_search() {
 }
 
 #[test]
+fn swarms_and_adaptive_evolution_converge() {
+    for (variant, test, within) in [
+        ("swarm", &Bbob::new(1, 1, 5) as &dyn TestProblem, 1e-6),
+        ("adaptive", &Bbob::new(1, 1, 5), 1e-3),
+        ("swarm", &single::rosenbrock(4), 5.0),
+        ("adaptive", &single::rosenbrock(4), 5.0),
+    ] {
+        let found = gap(&format!(r#"{{"name":"evolution","variant":"{variant}"}}"#), test, 500);
+        println!("{variant} on {}: {found:.2e}", test.name());
+        assert!(found < within, "{variant} on {}: {found}", test.name());
+    }
+}
+
+#[test]
+fn screened_offspring_are_better_than_the_first_ones() {
+    for test in [&single::hartmann6() as &dyn TestProblem, &single::ackley(5)] {
+        for variant in ["differential", "regularized"] {
+            let gap = |screening: u32| {
+                let json = format!(r#"{{"name":"evolution","variant":"{variant}","screening":{screening}}}"#);
+                gap(&json, test, 100)
+            };
+            let (plain, screened) = (gap(0), gap(10));
+            println!("{variant} on {}: {plain:.3}, screened {screened:.3}", test.name());
+            assert!(screened < plain, "{variant} on {}: {screened}, unscreened {plain}", test.name());
+        }
+    }
+}
+
+#[test]
+fn variants_for_one_objective_say_so() {
+    let problem = Simulation::default().problem(&multi::zdt1(3)).unwrap();
+    for (json, word) in [
+        (r#"{"name":"evolution","variant":"swarm"}"#, "variant"),
+        (r#"{"name":"evolution","variant":"adaptive"}"#, "variant"),
+        (r#"{"name":"evolution","screening":5}"#, "screening"),
+    ] {
+        let error = build(&spec(json), &problem).err().unwrap();
+        assert!(error.reason.contains("objectives") && error.reason.contains(word), "{error}");
+    }
+}
+
+#[test]
 fn differential_evolution_converges_on_the_sphere() {
-    let found = gap(r#"{"name":"evolution"}"#, &Bbob::new(1, 1, 5), 500);
+    let found = gap(r#"{"name":"evolution","variant":"differential"}"#, &Bbob::new(1, 1, 5), 500);
     println!("sphere: {found:.2e}");
     assert!(found < 0.05, "{found}");
 }

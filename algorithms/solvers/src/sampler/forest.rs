@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use boxwood_acquisition::{Acquisition, Budget, Constrained, Feasibility, LogExpectedImprovement};
-use boxwood_core::{Problem, Seed, SolverError, Unsupported};
+use boxwood_acquisition::{Acquisition, Budget, Candidate, Constrained, Feasibility, LogExpectedImprovement};
+use boxwood_core::{Problem, Rung, Seed, SolverError, Unsupported};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{
     Forest, ForestCache, ForestOptions, Layout, Posterior, SurrogateError, refit_length,
 };
 
 use super::gp::one_objective;
-use super::model::{Candidates, Design, Training, best_unknown, fence, mix, numeric, predict_loss};
+use super::model::{Candidates, Design, Training, best_unknown, fence, layout, mix, numeric, predict_loss};
 use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::Known;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
@@ -73,28 +73,19 @@ impl Sampler for ForestSampler {
     }
 
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError> {
-        let problem = request.view.problem();
-        let space = Candidates::new(problem.space());
+        let space = Candidates::new(request.view.problem().space());
         let width = space.layout().len();
         let rung = request.history.model_rung(width + 2);
         let level = rung.map(|rung| &request.history.levels[rung.0 as usize]);
         let ready = level.is_some_and(|level| level.entries.len() >= 2);
         let mut state: Option<State> = None;
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
-            let Some((level, rung)) = level.zip(rung) else { return Ok(None) };
+            let Some(rung) = rung else { return Ok(None) };
             if state.is_none() {
-                let training = Training::new(level, width)?;
-                let waiting = request.history.pending.iter().filter(|trial| trial.result(rung).is_none());
-                let pending: Vec<&[f64]> = waiting.map(|trial| trial.encoded.as_slice()).collect();
-                let seed = Seed(problem.seed()).derive("forest", 0);
-                let mut grown = State::grow(space.layout(), training, seed, &self.cache)?;
-                grown.believe(&pending)?;
-                state = Some(grown);
+                state = Some(State::of(request, rung, space.layout(), &self.cache)?);
             }
             let state = state.as_mut().expect("grown just above");
-            let new: Vec<&[f64]> = chosen[state.believed..].iter().map(Vec::as_slice).collect();
-            state.believe(&new)?;
-            state.believed = chosen.len();
+            state.believe_chosen(chosen)?;
             state.pick(&space, &self.budget(), seed, known)
         };
         mix(request, known, &self.design, ready, &mut pick)
@@ -111,6 +102,22 @@ struct State {
 }
 
 impl State {
+    /// Forests on the results of a rung, with what is pending believed.
+    fn of(
+        request: &Request<'_>,
+        rung: Rung,
+        layout: &Layout,
+        cache: &ForestCache,
+    ) -> Result<Self, SolverError> {
+        let training = Training::new(&request.history.levels[rung.0 as usize], layout.len())?;
+        let waiting = request.history.pending.iter().filter(|trial| trial.result(rung).is_none());
+        let pending: Vec<&[f64]> = waiting.map(|trial| trial.encoded.as_slice()).collect();
+        let seed = Seed(request.view.problem().seed()).derive("forest", 0);
+        let mut grown = Self::grow(layout, training, seed, cache)?;
+        grown.believe(&pending)?;
+        Ok(grown)
+    }
+
     fn grow(
         layout: &Layout,
         training: Training,
@@ -156,13 +163,17 @@ impl State {
         Ok(())
     }
 
-    fn pick(
-        &self,
-        space: &Candidates<'_>,
-        budget: &Budget,
-        seed: Seed,
-        known: &Known,
-    ) -> Result<Option<Proposal>, SolverError> {
+    /// Believes the points that this plan has chosen since.
+    fn believe_chosen(&mut self, chosen: &[Vec<f64>]) -> Result<(), SolverError> {
+        let new: Vec<&[f64]> = chosen[self.believed..].iter().map(Vec::as_slice).collect();
+        self.believe(&new)?;
+        self.believed = chosen.len();
+        Ok(())
+    }
+
+    /// Finds a row by the improvement that is expected of it, times the probability that it holds; before the first
+    /// feasible result by that probability alone.
+    fn choose(&self, find: &mut Find<'_>) -> Result<Option<Proposal>, SolverError> {
         let training = &self.training;
         let holds = |row: &usize| training.violations.iter().all(|values| values[*row] <= 0.0);
         let best = (0..training.measured).filter(holds).map(|row| training.losses[row]).reduce(f64::min);
@@ -178,15 +189,69 @@ impl State {
             Some(improvement) if feasibility.is_empty() => improvement,
             _ => &constrained,
         };
-        let found = best_unknown(acquisition, space, &training.best_rows(), budget, seed, known)?;
+        let found = find(acquisition)?;
         Ok(found.map(|candidate| Proposal {
             prediction: predict_loss(&self.objective, &candidate.row),
             acquisition: Some(candidate.value),
             log_improvement: improvement.is_some().then_some(candidate.value),
-            regret_bound: None,
             model: Some(format!("random forest on {} results", training.measured)),
-            row: candidate.row,
-            sampler: "forest",
+            ..Proposal::plain(candidate.row, "forest")
         }))
+    }
+
+    fn pick(
+        &self,
+        space: &Candidates<'_>,
+        budget: &Budget,
+        seed: Seed,
+        known: &Known,
+    ) -> Result<Option<Proposal>, SolverError> {
+        let starts = self.training.best_rows();
+        self.choose(&mut |acquisition| best_unknown(acquisition, space, &starts, budget, seed, known))
+    }
+}
+
+/// Finds a row by an acquisition.
+type Find<'a> = dyn FnMut(&dyn Acquisition) -> Result<Option<Candidate>, SolverError> + 'a;
+
+/// Picks among rows that something else has made, by a forest on the results of one rung.
+pub(crate) struct Screen<'a> {
+    request: &'a Request<'a>,
+    rung: Rung,
+    cache: &'a ForestCache,
+    state: Option<State>,
+}
+
+impl<'a> Screen<'a> {
+    pub(crate) fn new(request: &'a Request<'a>, rung: Rung, cache: &'a ForestCache) -> Self {
+        Self { request, rung, cache, state: None }
+    }
+
+    /// The best of the rows, the first where there is no choice or nothing to predict it by; `chosen` are the points of this
+    /// plan so far, `sampler` is who made the rows.
+    pub(crate) fn pick(
+        &mut self,
+        mut rows: Vec<Vec<f64>>,
+        chosen: &[Vec<f64>],
+        sampler: &'static str,
+    ) -> Result<Option<Proposal>, SolverError> {
+        let measured = self.request.history.levels[self.rung.0 as usize].entries.len();
+        if rows.len() < 2 || measured < 2 {
+            return Ok(rows.drain(..).next().map(|row| Proposal::plain(row, sampler)));
+        }
+        if self.state.is_none() {
+            let layout = layout(self.request.view.problem().space());
+            self.state = Some(State::of(self.request, self.rung, &layout, self.cache)?);
+        }
+        let state = self.state.as_mut().expect("grown just above");
+        state.believe_chosen(chosen)?;
+        let table = Rows::from_rows(rows[0].len(), &rows).map_err(|error| numeric(&error))?;
+        let proposal = state.choose(&mut |acquisition| {
+            let values = acquisition.log_value(&table).map_err(|error| numeric(&error))?;
+            // The first of equals.
+            let best = (0..values.len()).rev().max_by(|a, b| values[*a].total_cmp(&values[*b]));
+            Ok(best.map(|best| Candidate { row: std::mem::take(&mut rows[best]), value: values[best] }))
+        })?;
+        Ok(proposal.map(|proposal| Proposal { sampler, ..proposal }))
     }
 }

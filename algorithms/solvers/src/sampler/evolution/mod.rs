@@ -1,12 +1,20 @@
 //! Evolutionary algorithms in steady state: every proposal has its parents among the trials that have ended.
 
-use boxwood_core::space::DimensionKind;
-use boxwood_core::{Problem, SearchSpace, Seed, SeedRng, SolverError, Unsupported};
+mod adaptive;
+mod differential;
+mod swarm;
+
+use boxwood_core::{Problem, SearchSpace, Seed, SeedRng, SolverError, TrialNumber, Unsupported};
+use boxwood_surrogate::ForestCache;
 use rand::RngExt;
 
+use self::adaptive::Adaptive;
+use self::differential::{Parents, Rates, Slots, draw};
+use self::swarm::{FINAL_INERTIA, INERTIA, Motion, OWN_PULL, SWARM_PULL, Swarm};
+use super::forest::Screen;
 use super::model::{Design, mix};
-use super::population::{Fitness, Member, activate, cross, fitness, mutate, reflect};
-use super::{Proposal, Proposals, Request, Sampler};
+use super::population::{Fitness, Member, activate, cross, fitness, mutate};
+use super::{Proposals, Request, Sampler};
 use crate::history::Known;
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
@@ -16,16 +24,17 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
         name: "variant",
         kind: ParameterKind::Choice {
             default: "auto",
-            choices: &["auto", "nsga2", "differential", "regularized"],
+            choices: &["auto", "nsga2", "differential", "adaptive", "regularized", "swarm"],
         },
-        meaning: "Algorithm: `nsga2` (any number of objectives), `differential` or `regularized` (aging) evolution of one \
-                  objective; `auto` is `nsga2` for several objectives and `differential` for one.",
+        meaning: "Algorithm: `nsga2` (any number of objectives); for one objective `differential`, `adaptive` (differential \
+                  evolution that learns its rates from what succeeded, SHADE) or `regularized` (aging) evolution, or a \
+                  particle `swarm`. `auto` is `nsga2` for several objectives and `swarm` for one.",
     },
     ParameterInfo {
         name: "population",
         kind: ParameterKind::Integer { default: 0, low: 0, high: 10_000 },
         meaning: "Members that can be parents; as many Sobol points come first. 0 is a fifth of the budget, between 10 and \
-                  30.",
+                  30; a fiftieth, between 6 and 30, for `adaptive` and `swarm`.",
     },
     ParameterInfo {
         name: "tournament",
@@ -47,9 +56,23 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
         name: "greed",
         kind: ParameterKind::Number { default: 1.0, low: 0.0, high: 1.0 },
         meaning: "How far the mutant's base lies from a random member to the best one (`differential`): 0 is rand/1, 1 is \
-                  best/1.",
+                  best/1. With `adaptive` a fifth of it is the share of the best members among which one is drawn.",
+    },
+    INERTIA,
+    FINAL_INERTIA,
+    OWN_PULL,
+    SWARM_PULL,
+    ParameterInfo {
+        name: "screening",
+        kind: ParameterKind::Integer { default: 0, low: 0, high: 1000 },
+        meaning: "Offspring made per trial, of which a random forest on the results picks the one with the most expected \
+                  improvement (one objective, a surrogate-assisted evolution); 0 and 1 take the first. 10 pay on the suite \
+                  `single` for every variant but `swarm`.",
     },
 ];
+
+/// Name in the provenance of trials.
+const NAME: &str = "evolution";
 
 /// Children drawn per proposal until one is new.
 const CHILDREN: usize = 32;
@@ -61,19 +84,24 @@ enum Variant {
     Auto,
     Nsga2,
     Differential,
+    Adaptive,
     Regularized,
+    Swarm,
 }
 
-/// NSGA-II (Deb et al., 2002), differential evolution (Storn and Price, 1997) or aging evolution (Real et al., 2019),
-/// asynchronous: the population is read out of the history, and pending trials are simply not in it yet.
-#[derive(Debug, Clone, Copy)]
+/// NSGA-II (Deb et al., 2002), differential evolution (Storn and Price, 1997), its adaptive form, aging evolution (Real et
+/// al., 2019) or a particle swarm, asynchronous: the population is read out of the history, and pending trials are simply
+/// not in it yet.
+#[derive(Debug)]
 pub(crate) struct EvolutionSampler {
     variant: Variant,
     population: usize,
     tournament: usize,
-    scale_factor: f64,
-    crossover_rate: f64,
+    rates: Rates,
     greed: f64,
+    motion: Motion,
+    screening: usize,
+    cache: ForestCache,
 }
 
 impl EvolutionSampler {
@@ -81,39 +109,53 @@ impl EvolutionSampler {
         let variant = match parameters.choice("variant")? {
             "nsga2" => Variant::Nsga2,
             "differential" => Variant::Differential,
+            "adaptive" => Variant::Adaptive,
             "regularized" => Variant::Regularized,
+            "swarm" => Variant::Swarm,
             _ => Variant::Auto,
         };
+        let factor = parameters.number("scale_factor")?;
+        let crossover = parameters.number("crossover_rate")?;
         Ok(Self {
             variant,
             population: parameters.integer("population")? as usize,
             tournament: parameters.integer("tournament")? as usize,
-            scale_factor: parameters.number("scale_factor")?,
-            crossover_rate: parameters.number("crossover_rate")?,
+            rates: Rates { factor, crossover },
             greed: parameters.number("greed")?,
+            motion: Motion::read(parameters)?,
+            screening: parameters.integer("screening")? as usize,
+            cache: ForestCache::default(),
         })
     }
 
     fn variant(&self, problem: &Problem) -> Variant {
         match self.variant {
             Variant::Auto if problem.objectives().len() > 1 => Variant::Nsga2,
-            Variant::Auto => Variant::Differential,
+            Variant::Auto => Variant::Swarm,
             given => given,
         }
     }
 
     fn population(&self, problem: &Problem) -> usize {
-        match self.population {
-            0 => problem.max_trials().map_or(30, |budget| (budget / 5).clamp(10, 30) as usize),
-            given => given,
+        if self.population > 0 {
+            return self.population;
+        }
+        let budget = problem.max_trials();
+        match self.variant(problem) {
+            Variant::Adaptive | Variant::Swarm => {
+                budget.map_or(10, |budget| (budget / 50).clamp(6, 30) as usize)
+            }
+            _ => budget.map_or(30, |budget| (budget / 5).clamp(10, 30) as usize),
         }
     }
 
+    /// Parents for the next trials, once there are enough.
     fn breeder<'a>(
         &self,
-        problem: &'a Problem,
+        request: &Request<'a>,
         members: &[Member<'a>],
     ) -> Result<Option<Breeder<'a>>, SolverError> {
+        let problem = request.view.problem();
         let population = self.population(problem);
         let measured = members.iter().filter(|member| member.result.is_some()).count();
         Ok(match self.variant(problem) {
@@ -124,10 +166,15 @@ impl EvolutionSampler {
                 (measured > 0).then_some(breeder)
             }
             Variant::Differential => {
-                let slots = slots(members, population);
-                let ready = slots.iter().flatten().filter(|member| member.result.is_some()).count() >= 4;
-                ready.then_some(Breeder::Differential { slots })
+                let slots = Slots::of(members, population);
+                slots.is_ready().then_some(Breeder::Differential(slots))
             }
+            Variant::Adaptive => {
+                let seed = Seed(problem.seed()).derive("adaptive", 0);
+                let adaptive = Adaptive::replay(members, population, seed);
+                adaptive.is_ready().then_some(Breeder::Adaptive(adaptive))
+            }
+            Variant::Swarm => Swarm::of(request.view, members, population, self.motion).map(Breeder::Swarm),
             Variant::Nsga2 | Variant::Auto => {
                 let fitness = fitness(members)?;
                 let mut parents: Vec<(Fitness, Member<'a>)> =
@@ -139,19 +186,28 @@ impl EvolutionSampler {
             }
         })
     }
-}
 
-/// The members of differential evolution: trial number k competes for slot k modulo the number of slots, so that the
-/// competition can be played again from the history. A free slot takes whatever ends first.
-fn slots<'a>(members: &[Member<'a>], count: usize) -> Vec<Option<Member<'a>>> {
-    let mut slots: Vec<Option<Member<'a>>> = vec![None; count];
-    for member in members {
-        let slot = &mut slots[member.trial.number.0 as usize % count];
-        if slot.is_none_or(|holder| member.compare(&holder).is_lt()) {
-            *slot = Some(*member);
+    /// New children of one trial, as many as are screened; fewer where parents are too much alike.
+    fn children(
+        &self,
+        breeder: &Breeder<'_>,
+        space: &SearchSpace,
+        number: TrialNumber,
+        known: &Known,
+        rng: &mut SeedRng,
+    ) -> Vec<Vec<f64>> {
+        let wanted = self.screening.max(1);
+        let mut fresh = known.clone();
+        let mut children = Vec::with_capacity(wanted);
+        for attempt in 0..CHILDREN.max(2 * wanted) {
+            let child = breeder.child(self, space, number, attempt, rng);
+            children.extend(child.filter(|row| fresh.insert(row)));
+            if children.len() == wanted {
+                break;
+            }
         }
+        children
     }
-    slots
 }
 
 /// Parents of one plan.
@@ -159,9 +215,13 @@ enum Breeder<'a> {
     /// The best by fronts and crowding.
     Nsga2 { parents: Vec<(Fitness, Member<'a>)>, tournament: usize },
     /// One member per slot.
-    Differential { slots: Vec<Option<Member<'a>>> },
+    Differential(Slots<'a>),
+    /// The same with learned rates.
+    Adaptive(Adaptive<'a>),
     /// The last ones started, whatever they are worth.
     Aging { youngest: Vec<Member<'a>>, tournament: usize },
+    /// Particles with their places.
+    Swarm(Swarm<'a>),
 }
 
 impl Breeder<'_> {
@@ -169,7 +229,8 @@ impl Breeder<'_> {
         &self,
         sampler: &EvolutionSampler,
         space: &SearchSpace,
-        number: usize,
+        number: TrialNumber,
+        attempt: usize,
         rng: &mut SeedRng,
     ) -> Option<Vec<f64>> {
         let mut row = match self {
@@ -180,7 +241,7 @@ impl Breeder<'_> {
                     drawn.min().map(|index| parents[index].1.row())
                 };
                 let (a, b) = (parent()?, parent()?);
-                let mut row = if rng.random::<f64>() < sampler.crossover_rate {
+                let mut row = if rng.random::<f64>() < sampler.rates.crossover {
                     cross(space, a, b, rng)
                 } else {
                     a.to_vec()
@@ -188,7 +249,9 @@ impl Breeder<'_> {
                 mutate(space, &mut row, rng);
                 row
             }
-            Self::Differential { slots } => sampler.mutant(space, slots, number, rng)?,
+            Self::Differential(slots) => sampler.mutant(space, slots, number, rng)?,
+            Self::Adaptive(adaptive) => adaptive.child(space, number, sampler.greed / 5.0, rng)?,
+            Self::Swarm(swarm) => swarm.child(space, number, attempt, rng),
             Self::Aging { youngest, tournament } => {
                 let drawn = (0..*tournament).map(|_| youngest[rng.random_range(0..youngest.len())]);
                 let parent = drawn.min_by(Member::compare)?.row();
@@ -208,54 +271,37 @@ impl Breeder<'_> {
 }
 
 impl EvolutionSampler {
-    /// The trial vector against the holder of a trial number's slot: `base + F (b - c)` with binomial crossover; a choice
-    /// in which b and c differ follows b with probability F.
+    /// The mutant against the holder of a trial number's slot.
     fn mutant(
         &self,
         space: &SearchSpace,
-        slots: &[Option<Member<'_>>],
-        number: usize,
+        slots: &Slots<'_>,
+        number: TrialNumber,
         rng: &mut SeedRng,
     ) -> Option<Vec<f64>> {
-        let members: Vec<Member<'_>> = slots.iter().flatten().copied().collect();
+        let members = slots.holders();
         let best = members.iter().copied().min_by(Member::compare)?;
-        let target = slots[number % slots.len()].unwrap_or(best).row();
-        let mut order: Vec<usize> =
+        let target = slots.holder(number).unwrap_or(best).row();
+        let mut left: Vec<usize> =
             (0..members.len()).filter(|index| members[*index].row() != target).collect();
-        let mut draw = |rng: &mut SeedRng| {
-            let place = rng.random_range(0..order.len().max(1));
-            (place < order.len()).then(|| members[order.swap_remove(place)].row())
-        };
-        let (a, b, c) = (draw(rng)?, draw(rng)?, draw(rng)?);
-        let factor = self.scale_factor + (1.0 - self.scale_factor).max(0.0) * rng.random::<f64>();
-        let certain = rng.random_range(0..target.len().max(1));
-        let columns = space.dimensions().iter().enumerate();
-        let row = columns.map(|(column, dimension)| {
-            let inherits = rng.random::<f64>() < self.crossover_rate || column == certain;
-            let chance = rng.random::<f64>();
-            if !inherits {
-                return target[column];
-            }
-            if matches!(dimension.kind, DimensionKind::Categorical { .. }) {
-                let base = if chance < self.greed { best.row()[column] } else { a[column] };
-                let differs = b[column] != c[column] && !b[column].is_nan();
-                return if differs && rng.random::<f64>() < factor { b[column] } else { base };
-            }
-            let or = |value: f64, other: f64| if value.is_nan() { other } else { value };
-            let base = or(a[column], target[column]);
-            let toward = or(best.row()[column], base) - base;
-            let difference = b[column] - c[column];
-            reflect(base + self.greed * toward + factor * or(difference, 0.0))
-        });
-        Some(row.collect())
+        let mut parent = || draw(&mut left, rng).map(|index| members[index].row());
+        let (base, b, c) = (parent()?, parent()?, parent()?);
+        let factor = self.rates.factor + (1.0 - self.rates.factor).max(0.0) * rng.random::<f64>();
+        let parents = Parents { target, base, toward: (best.row(), self.greed), difference: (b, c) };
+        Some(parents.mutant(space, Rates { factor, ..self.rates }, rng))
     }
 }
 
 impl Sampler for EvolutionSampler {
     fn accepts(&self, problem: &Problem) -> Result<(), String> {
-        let single = matches!(self.variant, Variant::Differential | Variant::Regularized);
-        if single && problem.objectives().len() > 1 {
+        if problem.objectives().len() < 2 {
+            return Ok(());
+        }
+        if !matches!(self.variant, Variant::Auto | Variant::Nsga2) {
             return Err("objectives: this `variant` ranks trials by one objective, use `nsga2`".into());
+        }
+        if self.screening > 1 {
+            return Err("objectives: `screening` predicts one objective, set it to 0".into());
         }
         Ok(())
     }
@@ -267,17 +313,16 @@ impl Sampler for EvolutionSampler {
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError> {
         let problem = request.view.problem();
         let members = request.history.levels.last().map(Member::all).unwrap_or_default();
-        let breeder = self.breeder(problem, &members)?;
+        let breeder = self.breeder(request, &members)?;
         let design = Design::of_trials(self.population(problem));
-        let next = request.view.trials().last().map_or(1, |trial| trial.number.0 as usize + 1);
+        let next = request.view.trials().last().map_or(1, |trial| trial.number.0 + 1);
+        let mut screen = Screen::new(request, problem.ladder().top(), &self.cache);
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
             let Some(breeder) = &breeder else { return Ok(None) };
             let mut rng = seed.rng();
-            let number = next + chosen.len();
-            let mut children =
-                (0..CHILDREN).filter_map(|_| breeder.child(self, problem.space(), number, &mut rng));
-            let child = children.find(|row| !known.contains(row));
-            Ok(child.map(|row| Proposal::plain(row, "evolution")))
+            let number = TrialNumber(next + chosen.len() as u32);
+            let children = self.children(breeder, problem.space(), number, known, &mut rng);
+            screen.pick(children, chosen, NAME)
         };
         mix(request, known, &design, breeder.is_some(), &mut pick)
     }
