@@ -12,6 +12,7 @@ use boxwood_surrogate::{
 use super::forest::fit_believing;
 use super::gp::{believed, fit};
 use super::model::{Training, layout, numeric};
+use super::regret::{Evidence, caution};
 use crate::history::History;
 
 /// Results from which a rung's base surrogate in an ensemble is a forest.
@@ -176,6 +177,20 @@ impl Levels {
             rows.push_rows(&training.measured_rows()).map_err(|error| numeric(&error))?;
         }
         Ok(rows)
+    }
+
+    /// What bounds the regret of the best full result; none for an ensemble, or with too few full results.
+    pub(super) fn evidence(&self, history: &History<'_>) -> Option<Evidence<'_>> {
+        let Model::Chain { chain, .. } = &self.model else { return None };
+        let (top, unknown) = self.training.last().zip(self.unknown.last())?;
+        let entries = history.levels.last().map_or(&[][..], |level| &level.entries);
+        (!unknown).then(|| Evidence {
+            objective: chain,
+            constraints: Vec::new(),
+            feasible: top.best_rows(),
+            results: self.largest(),
+            caution: caution(chain, chain.noise_variance(), entries),
+        })
     }
 
     /// Best rows of every rung, the highest rung first.

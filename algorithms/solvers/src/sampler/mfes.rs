@@ -7,7 +7,7 @@
 //! remembered.
 
 use boxwood_acquisition::{LogExpectedImprovement, noisy_incumbent};
-use boxwood_core::{Problem, Rung, Seed, SolverError, StudyView, Unsupported};
+use boxwood_core::{Problem, Rung, Seed, Signal, SolverError, StudyView, Unsupported};
 use boxwood_surrogate::Combination;
 use rand::RngExt;
 
@@ -85,6 +85,20 @@ impl Sampler for MfesSampler {
         one_objective(problem)
     }
 
+    fn tells(&self, problem: &Problem, signal: Signal) -> Result<(), String> {
+        if problem.ladder().len() == 1 {
+            return self.single.tells(problem, signal);
+        }
+        match signal {
+            Signal::ExpectedImprovement => self.design.models(),
+            Signal::RegretBound if self.combine == Combine::Chain => self.design.models(),
+            Signal::RegretBound => {
+                Err("combination: the deviations of an ensemble are those of no posterior; chain has one"
+                    .into())
+            }
+        }
+    }
+
     fn starts_from_default(&self) -> bool {
         true
     }
@@ -119,7 +133,9 @@ impl Sampler for MfesSampler {
                 prediction: predict_loss(posterior.as_ref(), &candidate.row),
                 acquisition: Some(candidate.value),
                 log_improvement: Some(candidate.value),
-                regret_bound: None,
+                regret_bound: levels
+                    .evidence(request.history)
+                    .and_then(|evidence| evidence.regret_bound(&space, &budget, seed)),
                 model: Some(Self::text(levels, request.view)),
                 row: candidate.row,
                 sampler: "mfes",

@@ -75,6 +75,15 @@ impl Design {
         (problem.space().dimensions().len() + 1).clamp(4, 10).min(third.max(2))
     }
 
+    /// Whether the model ever chooses a point; the reason when it does not.
+    pub(crate) fn models(&self) -> Result<(), String> {
+        if self.random_fraction < 1.0 {
+            Ok(())
+        } else {
+            Err("random_fraction: every point is drawn at random".into())
+        }
+    }
+
     /// Work of one maximization over a model of `n` observations.
     pub(crate) fn budget(&self, n: usize, d: usize) -> Budget {
         let budget = Budget::for_gaussian_process(n, d);
