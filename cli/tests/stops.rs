@@ -109,6 +109,10 @@ async fn a_stopped_study_goes_on_when_its_rules_are_changed() {
                 vec!["update", "stops", "--stop", r#"{"regret_bound": {"below": -1, "proposals": 2}}"#],
                 "stop.regret_bound.below",
             ),
+            (
+                vec!["update", "stops", "--stop", r#"{"regret_bound": {"below": 1, "proposals": 2}}"#],
+                "nothing would ever feed this rule: solver `tpe`",
+            ),
         ] {
             let text = boxwood(&arguments).unwrap_err();
             assert!(text.contains(word), "{arguments:?}: {text}");

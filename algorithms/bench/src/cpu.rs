@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use boxwood_core::{
-    Ask, Plan, Problem, Seed, Solver, SolverError, StopFlag, StudyView, TrialNumber, Unsupported, Verdict,
+    Ask, Plan, Problem, Seed, Signal, Solver, SolverError, StopFlag, StudyView, TrialNumber, Unsupported,
+    Verdict,
 };
 use rustix::time::{ClockId, clock_gettime};
 
@@ -48,6 +49,10 @@ impl Solver for Timed<'_> {
 
     fn accepts(&self, problem: &Problem) -> Result<(), Unsupported> {
         self.solver.accepts(problem)
+    }
+
+    fn tells(&self, problem: &Problem, signal: Signal) -> Result<(), Unsupported> {
+        self.solver.tells(problem, signal)
     }
 
     fn plan(&self, view: &StudyView, ask: Ask, seed: Seed, stop: &StopFlag) -> Result<Plan, SolverError> {

@@ -69,7 +69,7 @@ pub use ladder::{Bracket, Fidelity, LadderError, Resource, Rung, RungLadder};
 pub use problem::{Problem, ProblemError, ProblemSpec, SolverSpec};
 pub use seed::{Seed, SeedRng};
 pub use solver::{
-    Ask, Diagnostics, Move, Plan, PlanEnd, Solver, SolverError, StopFlag, Unsupported, Verdict,
+    Ask, Diagnostics, Move, Plan, PlanEnd, Signal, Solver, SolverError, StopFlag, Unsupported, Verdict,
 };
 pub use sources::{MAX_SOURCE_TRIALS, MAX_SOURCES, Source, SourceRow, SourceSpec, SourceTrial};
 pub use space::{Point, SearchSpace, SpaceError, SpaceSpec, Value};

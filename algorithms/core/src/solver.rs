@@ -130,6 +130,25 @@ pub enum SolverError {
     Bug(String),
 }
 
+/// What a solver's model may say of its own proposals in their [`Provenance`], for rules that end a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// [`Provenance::log_improvement`].
+    ExpectedImprovement,
+    /// [`Provenance::regret_bound`].
+    RegretBound,
+}
+
+impl std::fmt::Display for Signal {
+    /// Name of the rule that reads it.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::ExpectedImprovement => "expected_improvement",
+            Self::RegretBound => "regret_bound",
+        })
+    }
+}
+
 /// Raised by the planner when a plan is no longer wanted; solvers look at it between steps.
 #[derive(Debug, Clone, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
@@ -163,6 +182,12 @@ pub trait Solver: Send + Sync {
 
     /// Whether this solver can serve the problem; called when a study is created.
     fn accepts(&self, problem: &Problem) -> Result<(), Unsupported>;
+
+    /// Whether proposals for a problem that is accepted carry a signal once there are enough results; the reason when none
+    /// ever does.
+    fn tells(&self, _problem: &Problem, _signal: Signal) -> Result<(), Unsupported> {
+        Err(Unsupported { solver: self.name().to_owned(), reason: "no model is behind its proposals".into() })
+    }
 
     /// Proposes up to `ask.want` moves.
     fn plan(&self, view: &StudyView, ask: Ask, seed: Seed, stop: &StopFlag) -> Result<Plan, SolverError>;

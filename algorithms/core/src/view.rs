@@ -81,7 +81,7 @@ pub struct Provenance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_improvement: Option<f64>,
     /// High-probability bound, by the model that chose the point, on how much the best result may be above the least
-    /// possible loss, native loss units; absent where the sampler computes none.
+    /// possible loss of a feasible point, native loss units; absent where the sampler computes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regret_bound: Option<f64>,
     /// Number of the plan; filled in by the planner.

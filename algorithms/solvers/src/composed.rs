@@ -1,7 +1,7 @@
 //! A solver is a sampler and a scheduler.
 
 use boxwood_core::{
-    Ask, Diagnostics, Move, Plan, PlanEnd, Problem, Provenance, Seed, Solver, SolverError, StopFlag,
+    Ask, Diagnostics, Move, Plan, PlanEnd, Problem, Provenance, Seed, Signal, Solver, SolverError, StopFlag,
     StudyView, TrialNumber, Unsupported, Verdict,
 };
 
@@ -173,6 +173,11 @@ impl Solver for Composed {
             EarlyStopping::accepts(problem).map_err(refuse)?;
         }
         self.sampler.accepts(problem).map_err(refuse)
+    }
+
+    fn tells(&self, problem: &Problem, signal: Signal) -> Result<(), Unsupported> {
+        let refuse = |reason| Unsupported { solver: self.name.clone(), reason };
+        self.sampler.tells(problem, signal).map_err(refuse)
     }
 
     fn plan(&self, view: &StudyView, ask: Ask, seed: Seed, stop: &StopFlag) -> Result<Plan, SolverError> {

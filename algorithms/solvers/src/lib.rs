@@ -18,4 +18,4 @@ mod scheduler;
 pub use auto::{Choice, auto};
 pub use bandit::{ArmReport, BanditOptions, arm_report};
 pub use parameters::{ParameterInfo, ParameterKind};
-pub use registry::{SolverInfo, build, describe, names};
+pub use registry::{SolverInfo, build, describe, names, telling};

@@ -1,6 +1,6 @@
 //! Solvers by name.
 
-use boxwood_core::{Problem, Solver, SolverSpec, Unsupported};
+use boxwood_core::{Problem, Signal, Solver, SolverSpec, Unsupported};
 
 use crate::auto::auto;
 use crate::bandit::{BANDIT_PARAMETERS, RisingBandit};
@@ -313,6 +313,15 @@ impl SchedulerKind {
 /// Names of all solvers, aliases and `auto` left out.
 pub fn names() -> Vec<&'static str> {
     SOLVERS.iter().map(|entry| entry.name).chain([BANDIT]).collect()
+}
+
+/// Names of the solvers that with their default parameters serve the problem and tell this of their proposals.
+pub fn telling(problem: &Problem, signal: Signal) -> Vec<&'static str> {
+    let tells = |name: &&str| {
+        let solver = build(&SolverSpec::named(*name), problem);
+        solver.is_ok_and(|solver| solver.tells(problem, signal).is_ok())
+    };
+    names().into_iter().filter(tells).collect()
 }
 
 /// All solvers with their parameters, `auto` included.

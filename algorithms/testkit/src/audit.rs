@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use boxwood_core::{
-    Ask, Plan, Problem, Seed, Solver, SolverError, StopFlag, StudyView, TrialNumber, Unsupported, Verdict,
+    Ask, Plan, Problem, Seed, Signal, Solver, SolverError, StopFlag, StudyView, TrialNumber, Unsupported,
+    Verdict,
 };
 
 /// Plans with a warm instance and repeats some of the plans with a fresh one on the same trials in reverse order.
@@ -21,6 +22,10 @@ impl Solver for Audit<'_> {
 
     fn accepts(&self, problem: &Problem) -> Result<(), Unsupported> {
         self.warm.accepts(problem)
+    }
+
+    fn tells(&self, problem: &Problem, signal: Signal) -> Result<(), Unsupported> {
+        self.warm.tells(problem, signal)
     }
 
     fn plan(&self, view: &StudyView, ask: Ask, seed: Seed, stop: &StopFlag) -> Result<Plan, SolverError> {

@@ -36,6 +36,25 @@ impl Model {
         Ok(Self::with_solver(checked, Arc::from(solver)))
     }
 
+    /// Refuses a stop rule that no proposal of the solver ever feeds, and says what can be used instead.
+    ///
+    /// # Errors
+    /// `Invalid` names the rule. Studies that were stored before this was checked are opened all the same.
+    pub fn check_stop(&self) -> Result<(), AppError> {
+        for signal in self.checked.spec.stop.signals() {
+            let Err(refusal) = self.solver.tells(self.problem(), signal) else { continue };
+            let others = boxwood_solvers::telling(self.problem(), signal);
+            let instead = match others.as_slice() {
+                [] => "no solver feeds it in this study".to_owned(),
+                names => format!("solvers that feed it in this study: {}", names.join(", ")),
+            };
+            let reason =
+                format!("nothing would ever feed this rule: {refusal}; use no_improvement; {instead}");
+            return Err(AppError::invalid(format!("stop.{signal}"), reason));
+        }
+        Ok(())
+    }
+
     /// A model with a given solver.
     pub fn with_solver(checked: CheckedStudy, solver: Arc<dyn Solver>) -> Self {
         Self { checked: Arc::new(checked), solver }

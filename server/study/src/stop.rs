@@ -2,6 +2,7 @@
 
 mod reason;
 
+use boxwood_core::Signal;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Rules that end a study beside its budget and its objectives' targets; each may be absent.
@@ -159,8 +160,15 @@ impl StopRules {
         *self == Self::default()
     }
 
+    /// What these rules read of the solver's proposals.
+    pub fn signals(&self) -> Vec<Signal> {
+        let improvement = self.expected_improvement.as_ref().map(|_| Signal::ExpectedImprovement);
+        let regret = self.regret_bound.as_ref().map(|_| Signal::RegretBound);
+        improvement.into_iter().chain(regret).collect()
+    }
+
     /// The field that is wrong, and why.
-    pub(crate) fn check(&self, objectives: usize, constraints: usize) -> Result<(), Wrong> {
+    pub(crate) fn check(&self, objectives: usize) -> Result<(), Wrong> {
         const COUNT: &str = "it must be at least 1";
         const LIMIT: &str = "it must be finite and positive";
         const SEVERAL: &str = "it looks at one objective, the study has more";
@@ -180,7 +188,6 @@ impl StopRules {
         }
         if let Some(rule) = &self.regret_bound {
             require(objectives == 1, "stop.regret_bound", SEVERAL)?;
-            require(constraints == 0, "stop.regret_bound", "it needs a study without constraints")?;
             require(positive(rule.below), "stop.regret_bound.below", LIMIT)?;
             require(rule.proposals > 0, "stop.regret_bound.proposals", COUNT)?;
         }
@@ -196,9 +203,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        let check = |json: &str, objectives, constraints| {
+        let check = |json: &str, objectives| {
             let rules: StopRules = serde_json::from_str(json).unwrap();
-            rules.check(objectives, constraints).map_err(|(field, _)| field)
+            rules.check(objectives).map_err(|(field, _)| field)
         };
         for (json, objectives, field) in [
             (r#"{"no_improvement": {"trials": 0}}"#, 1, "stop.no_improvement.trials"),
@@ -215,13 +222,9 @@ mod tests {
             (r#"{"regret_bound": {"below": -1, "proposals": 1}}"#, 1, "stop.regret_bound.below"),
             (r#"{"regret_bound": {"below": 1, "proposals": 1}}"#, 2, "stop.regret_bound"),
         ] {
-            assert_eq!(check(json, objectives, 0), Err(field), "{json}");
+            assert_eq!(check(json, objectives), Err(field), "{json}");
         }
-        assert_eq!(
-            check(r#"{"regret_bound": {"below": 1, "proposals": 1}}"#, 1, 1),
-            Err("stop.regret_bound")
-        );
-        assert_eq!(check(r#"{"no_improvement": {"trials": 1, "tolerance": [1, 2]}}"#, 2, 0), Ok(()));
+        assert_eq!(check(r#"{"no_improvement": {"trials": 1, "tolerance": [1, 2]}}"#, 2), Ok(()));
         let words =
             serde_json::from_str::<StopRules>(r#"{"no_improvement": {"trials": 1, "tolerance": "a"}}"#);
         assert!(words.unwrap_err().to_string().contains("one number per objective"));

@@ -20,23 +20,6 @@ fn edited(edit: impl Fn(&mut serde_json::Value)) -> Result<StudySpec, SpecError>
 }
 
 #[test]
-fn expected_improvement_is_read_where_it_is_what_the_solver_says() {
-    let spec = |solver: &str| {
-        let text = format!(
-            r#"{{"name": "s", "space": {{"parameters": [{{"name": "x", "type": "float", "low": 0, "high": 1}}]}},
-                "objectives": [{{"metric": "loss", "goal": "minimize"}}], "solver": {solver},
-                "stop": {{"expected_improvement": {{"below": 0.01, "proposals": 3}}}}}}"#
-        );
-        StudySpec::from_json(&text).unwrap().check()
-    };
-    assert!(spec(r#"{"name": "bo", "acquisition": "log_ei"}"#).is_ok());
-    let error = spec(r#"{"name": "bo", "acquisition": "lcb"}"#).unwrap_err().to_string();
-    assert!(error.starts_with("stop.expected_improvement"), "{error}");
-    assert!(spec(r#"{"name": "bo", "batch": "ucb_pe"}"#).is_err());
-    assert!(spec(r#"{"name": "bo", "cost_aware": true, "acquisition": "noisy_ei"}"#).is_ok());
-}
-
-#[test]
 fn a_good_specification_is_put_in_normal_form() {
     let checked = StudySpec::from_json(GOOD).unwrap().check().unwrap();
     assert_eq!(checked.problem.max_trials(), Some(20));

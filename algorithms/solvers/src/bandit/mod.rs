@@ -7,8 +7,8 @@ mod options;
 use std::sync::Arc;
 
 use boxwood_core::{
-    Ask, Diagnostics, Move, Plan, PlanEnd, Problem, Seed, Solver, SolverError, SolverSpec, SpaceError,
-    StopFlag, StudyView, TrialStatus, TrialView, Unsupported,
+    Ask, Diagnostics, Move, Plan, PlanEnd, Problem, Seed, Signal, Solver, SolverError, SolverSpec,
+    SpaceError, StopFlag, StudyView, TrialStatus, TrialView, Unsupported,
 };
 
 pub use elimination::{ArmReport, arm_report};
@@ -121,6 +121,19 @@ impl Solver for RisingBandit {
         }
         let reason = "it serves the arms of the one-objective study that it was built for".into();
         Err(Unsupported { solver: NAME.into(), reason })
+    }
+
+    /// The solvers of all arms must tell the improvement: any of them may be the last one.
+    fn tells(&self, problem: &Problem, signal: Signal) -> Result<(), Unsupported> {
+        let refuse = |reason: String| Unsupported { solver: NAME.into(), reason };
+        if signal == Signal::RegretBound {
+            return Err(refuse("a bound within an arm says nothing of the others".into()));
+        }
+        for (arm, solver) in problem.space().arms().iter().zip(&self.inner) {
+            let own = arm_problem(problem, arm).map_err(|error| refuse(format!("arm `{arm}`: {error}")))?;
+            solver.tells(&own, signal).map_err(|error| refuse(format!("inner, arm `{arm}`: {error}")))?;
+        }
+        Ok(())
     }
 
     fn plan(&self, view: &StudyView, ask: Ask, seed: Seed, stop: &StopFlag) -> Result<Plan, SolverError> {

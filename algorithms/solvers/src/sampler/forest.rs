@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxwood_acquisition::{Acquisition, Budget, Candidate, Constrained, Feasibility, LogExpectedImprovement};
-use boxwood_core::{Problem, Rung, Seed, SolverError, Unsupported};
+use boxwood_core::{Problem, Rung, Seed, Signal, SolverError, Unsupported};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{
     Forest, ForestCache, ForestOptions, Layout, Posterior, SurrogateError, refit_length,
@@ -66,6 +66,13 @@ pub(crate) fn fit_believing(
 impl Sampler for ForestSampler {
     fn accepts(&self, problem: &Problem) -> Result<(), String> {
         one_objective(problem)
+    }
+
+    fn tells(&self, _: &Problem, signal: Signal) -> Result<(), String> {
+        match signal {
+            Signal::ExpectedImprovement => self.design.models(),
+            Signal::RegretBound => Err("a forest knows no bound on the loss away from its results".into()),
+        }
     }
 
     fn starts_from_default(&self) -> bool {

@@ -12,6 +12,7 @@ use boxwood_surrogate::{
 use super::forest::fit_believing;
 use super::gp::{believed, fit};
 use super::model::{Training, layout, numeric};
+use super::regret::{Evidence, caution};
 use crate::history::History;
 
 /// Results from which a rung's base surrogate in an ensemble is a forest.
@@ -209,6 +210,24 @@ impl Levels {
         Ok(rows)
     }
 
+    /// What bounds the regret of the best full result; none for an ensemble, or with too few full results.
+    ///
+    /// `limits` are the same of every constraint.
+    pub(super) fn evidence<'a>(&'a self, history: &History<'_>, limits: &'a [Self]) -> Option<Evidence<'a>> {
+        let chain = self.chain()?;
+        let constraints = limits.iter().map(|limit| limit.chain().map(|chain| chain as &dyn Posterior));
+        let constraints = constraints.collect::<Option<Vec<_>>>()?;
+        let (top, unknown) = self.training.last().zip(self.unknown.last())?;
+        let entries = history.levels.last().map_or(&[][..], |level| &level.entries);
+        (!unknown).then(|| Evidence {
+            objective: chain,
+            constraints,
+            feasible: top.best_feasible_rows(),
+            results: self.largest(),
+            caution: caution(chain, chain.noise_variance(), entries),
+        })
+    }
+
     /// Best rows of every rung, the highest rung first.
     pub(super) fn starts(&self, width: usize) -> Result<Rows, SolverError> {
         let mut rows = Rows::new(width);
@@ -233,6 +252,13 @@ impl Levels {
     pub(super) fn foresight(&self) -> Option<f64> {
         match &self.model {
             Model::Chain { foresight, .. } => Some(*foresight),
+            Model::Weighted { .. } => None,
+        }
+    }
+
+    fn chain(&self) -> Option<&FidelityChain> {
+        match &self.model {
+            Model::Chain { chain, .. } => Some(chain),
             Model::Weighted { .. } => None,
         }
     }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use boxwood_acquisition::{Acquisition, Constrained, Feasibility, LogExpectedImprovement, noisy_incumbent};
-use boxwood_core::{Problem, Rung, Seed, SolverError, StudyView, Unsupported};
+use boxwood_core::{Problem, Rung, Seed, Signal, SolverError, StudyView, Unsupported};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{Combination, Posterior};
 use rand::RngExt;
@@ -110,6 +110,20 @@ impl Sampler for MfesSampler {
         one_objective(problem)
     }
 
+    fn tells(&self, problem: &Problem, signal: Signal) -> Result<(), String> {
+        if problem.ladder().len() == 1 {
+            return self.single.tells(problem, signal);
+        }
+        match signal {
+            Signal::ExpectedImprovement => self.design.models(),
+            Signal::RegretBound if self.combine == Combine::Chain => self.design.models(),
+            Signal::RegretBound => {
+                Err("combination: the deviations of an ensemble are those of no posterior; chain has one"
+                    .into())
+            }
+        }
+    }
+
     fn starts_from_default(&self) -> bool {
         true
     }
@@ -139,14 +153,14 @@ impl Sampler for MfesSampler {
                 return Ok(None);
             }
             let posterior = levels.posterior(request.history, chosen, width)?;
-            let limits = limits.iter().map(|limit| limit.posterior(request.history, chosen, width));
-            let limits = limits.collect::<Result<Vec<_>, _>>()?;
-            let holding = holding(&levels.observed(width)?, &limits)?;
+            let bounding = limits.iter().map(|limit| limit.posterior(request.history, chosen, width));
+            let bounding = bounding.collect::<Result<Vec<_>, _>>()?;
+            let holding = holding(&levels.observed(width)?, &bounding)?;
             let incumbent = noisy_incumbent(posterior.as_ref(), &holding).map_err(|error| numeric(&error))?;
             let improvement =
                 incumbent.map(|best| LogExpectedImprovement::new(posterior.as_ref(), best.value));
             let mut feasibility = Feasibility::new();
-            for limit in &limits {
+            for limit in &bounding {
                 feasibility = feasibility.with_constraint(limit.as_ref(), 0.0);
             }
             let objective = improvement.as_ref().map(|improvement| improvement as &dyn Acquisition);
@@ -163,7 +177,9 @@ impl Sampler for MfesSampler {
                 prediction: predict_loss(posterior.as_ref(), &candidate.row),
                 acquisition: Some(candidate.value),
                 log_improvement: objective.map(|_| candidate.value),
-                regret_bound: None,
+                regret_bound: levels
+                    .evidence(request.history, limits)
+                    .and_then(|evidence| evidence.regret_bound(&space, &budget, seed)),
                 model: Some(Self::text(levels, request.view)),
                 row: candidate.row,
                 sampler: "mfes",

@@ -12,11 +12,12 @@ mod mfes;
 mod model;
 mod population;
 mod random;
+mod regret;
 mod sobol;
 mod tpe;
 mod turbo;
 
-use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
+use boxwood_core::{Problem, Seed, Signal, SolverError, StopFlag, StudyView};
 
 pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
 pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
@@ -96,6 +97,12 @@ pub(crate) trait Sampler: Send + Sync {
     /// Whether this sampler can serve the problem; the reason when it cannot.
     fn accepts(&self, _problem: &Problem) -> Result<(), String> {
         Ok(())
+    }
+
+    /// Whether its proposals for an accepted problem carry a signal once there are enough results; the reason when none
+    /// ever does.
+    fn tells(&self, _problem: &Problem, _signal: Signal) -> Result<(), String> {
+        Err("no model of the losses is behind its points".into())
     }
 
     /// Whether a study starts with the space's default point.

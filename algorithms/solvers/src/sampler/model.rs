@@ -75,6 +75,15 @@ impl Design {
         (problem.space().dimensions().len() + 1).clamp(4, 10).min(third.max(2))
     }
 
+    /// Whether the model ever chooses a point; the reason when it does not.
+    pub(crate) fn models(&self) -> Result<(), String> {
+        if self.random_fraction < 1.0 {
+            Ok(())
+        } else {
+            Err("random_fraction: every point is drawn at random".into())
+        }
+    }
+
     /// Work of one maximization over a model of `n` observations.
     pub(crate) fn budget(&self, n: usize, d: usize) -> Budget {
         let budget = Budget::for_gaussian_process(n, d);
@@ -230,12 +239,23 @@ impl Training {
 
     /// The best measured rows, best first: least violation, then least loss.
     pub(crate) fn best_rows(&self) -> Rows {
-        let violation = |i: usize| self.violations.iter().map(|values| values[i].max(0.0)).sum::<f64>();
+        self.best((0..self.measured).collect())
+    }
+
+    /// The same among those that satisfy every constraint.
+    pub(crate) fn best_feasible_rows(&self) -> Rows {
+        self.best((0..self.measured).filter(|index| self.violation(*index) == 0.0).collect())
+    }
+
+    fn violation(&self, index: usize) -> f64 {
+        self.violations.iter().map(|values| values[index].max(0.0)).sum()
+    }
+
+    fn best(&self, mut order: Vec<usize>) -> Rows {
         let compare = |a: &usize, b: &usize| {
             let losses = self.losses[*a].total_cmp(&self.losses[*b]);
-            violation(*a).total_cmp(&violation(*b)).then(losses).then(a.cmp(b))
+            self.violation(*a).total_cmp(&self.violation(*b)).then(losses).then(a.cmp(b))
         };
-        let mut order: Vec<usize> = (0..self.measured).collect();
         if order.len() > STARTS {
             order.select_nth_unstable_by(STARTS, compare);
             order.truncate(STARTS);

@@ -156,6 +156,12 @@ impl FidelityChain {
         self.links.is_empty()
     }
 
+    /// Variance of the noise of the top level's results, on the model scale.
+    pub fn noise_variance(&self) -> f64 {
+        let noise = |link: &Link| link.factor * link.factor * link.delta.hyperparameters().noise_variance;
+        self.links.last().map_or(0.0, noise)
+    }
+
     /// The slopes from the lowest level in use up; the first is zero.
     pub fn slopes(&self) -> Vec<f64> {
         self.links.iter().map(|link| link.slope).collect()

@@ -9,7 +9,8 @@ use crate::error::AppError;
 use crate::{App, Principal};
 
 impl<S: Store> App<S> {
-    /// Freezes the results of the studies that it learns from, checks a specification, asks its solver whether it can serve it, and creates the study.
+    /// Freezes the results of the studies that it learns from, checks a specification, asks its solver whether it can
+    /// serve it and feed its stop rules, and creates the study.
     ///
     /// # Errors
     /// The first field that is wrong; `StudyExists` when the name is taken by another specification.
@@ -23,6 +24,7 @@ impl<S: Store> App<S> {
         caller.require(Role::Operator)?;
         let spec = self.with_sources(project, spec).await?;
         let model = (self.inner.build)(&spec)?;
+        model.check_stop()?;
         let study = (*model.checked).clone();
         let new = Requested { id: request_id, body: NewStudy { project, study } };
         let created = self.inner.store.create_study(new).await?;

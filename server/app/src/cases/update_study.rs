@@ -40,7 +40,7 @@ impl<S: Store> App<S> {
             let mut spec = self.inner.store.study(id).await?.spec;
             spec.budget = budget.clone().unwrap_or(spec.budget);
             spec.stop = stop.as_ref().map_or_else(|| spec.stop.clone(), |stop| stop.apply(&spec.stop));
-            (self.inner.build)(&spec)?;
+            (self.inner.build)(&spec)?.check_stop()?;
         }
         let patch = StudyPatch { event, reason, budget, stop, archived, ..StudyPatch::default() };
         let study = self.inner.store.patch_study(id, Requested { id: request_id, body: patch }).await?;

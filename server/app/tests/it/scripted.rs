@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use boxwood_app::{App, Model, Principal, Settings};
 use boxwood_core::{
-    Ask, Metrics, Move, Plan, PlanEnd, Problem, Provenance, Seed, Solver, SolverError, StopFlag, StudyView,
-    TrialNumber, Unsupported, Verdict,
+    Ask, Metrics, Move, Plan, PlanEnd, Problem, Provenance, Seed, Signal, Solver, SolverError, StopFlag,
+    StudyView, TrialNumber, Unsupported, Verdict,
 };
 use boxwood_store::{Grant, MemoryStore, WorkerHello};
 use boxwood_study::{
@@ -129,6 +129,10 @@ impl Solver for Scripted {
     }
 
     fn accepts(&self, _problem: &Problem) -> Result<(), Unsupported> {
+        Ok(())
+    }
+
+    fn tells(&self, _: &Problem, _: Signal) -> Result<(), Unsupported> {
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use boxwood_app::{App, AppError, Principal, Settings, UpdateStudy};
 use boxwood_core::Metrics;
-use boxwood_store::{Grant, MemoryStore};
+use boxwood_store::{Grant, MemoryStore, Store};
 use boxwood_study::{
     Budget, Ending, EndingKind, Finish, Report, StudyEvent, StudyId, StudyRecord, StudyState, TrialState,
 };
@@ -168,6 +168,62 @@ async fn rules_of_a_running_study_can_be_changed_and_are_checked() {
     // The results that are there count: nobody has reopened the study.
     update(&app, id, stop(json!({ "no_improvement": { "trials": 2 } }))).await;
     assert_eq!(completed(&app, id).await, "`loss` has not improved by more than 0 for 2 trials");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_the_solver_never_feeds_is_refused() {
+    let store = MemoryStore::new();
+    let app = started(&store).await;
+    let caller = Principal::local();
+    let regret = json!({ "regret_bound": { "below": 0.1, "proposals": 3 } });
+    let improvement = json!({ "expected_improvement": { "below": 0.1, "proposals": 3 } });
+    let project = app.project(&caller, "").await.unwrap();
+    let created = async |over: Json| {
+        app.create_study(&caller, project, spec("unfed", over), None).await.map(|created| created.study.id)
+    };
+    for (solver, rule, field, words) in [
+        (
+            json!({ "name": "tpe" }),
+            &improvement,
+            "stop.expected_improvement",
+            "solver `tpe`: no model of the losses",
+        ),
+        (json!({ "name": "tpe" }), &regret, "stop.regret_bound", "solver `tpe`"),
+        (
+            json!({ "name": "bo", "acquisition": "lcb" }),
+            &improvement,
+            "stop.expected_improvement",
+            "acquisition: lcb",
+        ),
+        (
+            json!({ "name": "bo", "batch": "ucb_pe" }),
+            &improvement,
+            "stop.expected_improvement",
+            "batch: ucb_pe",
+        ),
+        (json!({ "name": "forest" }), &regret, "stop.regret_bound", "solvers that feed it in this study: bo"),
+    ] {
+        let refused = created(json!({ "solver": solver, "stop": rule })).await.unwrap_err();
+        assert!(matches!(&refused, AppError::Invalid { field: at, .. } if at == field), "{refused:?}");
+        assert!(
+            refused.to_string().contains(words) && refused.to_string().contains("no_improvement"),
+            "{refused}"
+        );
+    }
+    assert!(store.study_by_name(project, "unfed").await.unwrap().is_none());
+    let id = created(json!({ "solver": { "name": "auto" }, "stop": regret, "budget": { "trials": 50 } }))
+        .await
+        .unwrap();
+    // The rule would go silent when a larger budget makes `auto` choose another solver, unless it goes with it.
+    let refused = app.update_study(&caller, id, trials(5000), None).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("stop.regret_bound: nothing would ever feed this rule: solver `cma_es`"),
+        "{refused}"
+    );
+    let cleared = UpdateStudy { stop: stop(json!({ "regret_bound": null })).stop, ..trials(5000) };
+    assert_eq!(update(&app, id, cleared).await.spec.budget.trials, Some(5000));
+    let refused = app.update_study(&caller, id, stop(improvement), None).await.unwrap_err();
+    assert!(refused.to_string().starts_with("stop.expected_improvement"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -108,6 +108,9 @@ async fn stop_rules_are_changed_through_both_front_ends() {
         (json!({ "no_improvement": { "trials": 0 } }), "stop.no_improvement.trials"),
         (json!({ "training_seconds": -1 }), "stop.training_seconds"),
         (json!({ "regret_bound": { "below": 0, "proposals": 3 } }), "stop.regret_bound.below"),
+        // The study's points are random: nothing would ever feed these rules.
+        (json!({ "regret_bound": { "below": 1, "proposals": 3 } }), "stop.regret_bound"),
+        (json!({ "expected_improvement": { "below": 1, "proposals": 3 } }), "stop.expected_improvement"),
     ] {
         let grpc = server.studies().update_study(server.message(change(&stop.to_string()))).await;
         let status = grpc.as_ref().unwrap_err();

@@ -16,11 +16,11 @@ use boxwood_surrogate::{GpModel, JointPosterior, Posterior};
 
 use super::front::Front;
 use super::models::{Fitting, Models, Target, pending};
-use super::regret::regret_bound;
 use super::settings::{Batch, Criterion};
-use crate::history::Known;
+use crate::history::{Entry, Known};
 use crate::sampler::Proposal;
 use crate::sampler::model::{Candidates, Design, best_unknown, numeric, predict_loss};
+use crate::sampler::regret::{Evidence, caution};
 
 /// Improvement that the probability of improvement asks for, in deviations of the losses.
 const IMPROVEMENT_MARGIN: f64 = 0.01;
@@ -58,8 +58,10 @@ pub(super) struct Choosing<'a> {
     pub(super) cost_exponent: f64,
     /// The user's reference point, losses.
     pub(super) reference: Option<Vec<f64>>,
-    /// Whether the model of the one objective is one of full results that nothing else limits.
+    /// Whether the model of the one objective is one of full results.
     pub(super) bounds_regret: bool,
+    /// Results of the rung that is modelled.
+    pub(super) measured: &'a [Entry<'a>],
 }
 
 impl Choosing<'_> {
@@ -146,13 +148,25 @@ impl Choosing<'_> {
             Some(learned) => ("transfer", learned.text(measured)),
             None => ("gp", format!("Gaussian process on {measured} results")),
         };
-        let bound = self.bounds_regret.then(|| regret_bound(models, self.space, &self.budget(models), seed));
+        let bound = self.bounds_regret.then(|| self.regret_bound(models, seed));
         Proposal {
             prediction: models.objectives.first().and_then(|model| predict_loss(model.as_ref(), &row)),
             regret_bound: bound.flatten(),
             model: Some(model),
             ..Proposal::plain(row, sampler)
         }
+    }
+
+    fn regret_bound(&self, models: &Models, seed: Seed) -> Option<f64> {
+        let model = models.plain.first()?;
+        let evidence = Evidence {
+            objective: model,
+            constraints: models.limits.iter().map(|limit| limit.as_ref() as &dyn Posterior).collect(),
+            feasible: models.observations.best_feasible(),
+            results: models.observations.measured,
+            caution: caution(model, model.hyperparameters().noise_variance, self.measured),
+        };
+        evidence.regret_bound(self.space, &self.budget(models), seed)
     }
 
     /// The acquisition of the objectives, logarithmic but for bounds; nothing before the first feasible result.

@@ -92,6 +92,12 @@ impl Observations {
         self.violations.iter().map(|values| values[index].max(0.0)).sum()
     }
 
+    /// Rows of the first of [`Observations::starts`] that satisfy every constraint.
+    pub(super) fn best_feasible(&self) -> Rows {
+        let starts = self.starts();
+        starts.slice(0, starts.len().min(self.feasible().len()))
+    }
+
     /// Rows worth exploiting, best first: least violation, then the front (evenly along the first objective where it is
     /// long), then the ranks behind it; with one objective the least losses.
     pub(super) fn starts(&self) -> Rows {

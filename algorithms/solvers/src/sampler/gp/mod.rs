@@ -1,19 +1,18 @@
 //! Bayesian optimization with Gaussian processes.
 //!
 //! `settings` reads what a user chose, `data` gathers what was measured, `models` fits it, `acquire` turns models into the
-//! next point; `front`, `beliefs` and `regret` serve it; `transfer` adds earlier studies to the models.
+//! next point; `front` and `beliefs` serve it; `transfer` adds earlier studies to the models.
 
 mod acquire;
 mod beliefs;
 mod data;
 mod front;
 mod models;
-mod regret;
 mod settings;
 mod transfer;
 
 use boxwood_acquisition::{PriorBelief, PriorWeighted};
-use boxwood_core::{Problem, Seed, SolverError, Unsupported};
+use boxwood_core::{Problem, Seed, Signal, SolverError, Unsupported};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{GaussianProcess, GpCache, GpModel, GpOptions, Layout, Posterior};
 
@@ -125,6 +124,15 @@ impl Sampler for GpSampler {
         self.belief(problem).map(|_| ())
     }
 
+    fn tells(&self, problem: &Problem, signal: Signal) -> Result<(), String> {
+        one_objective(problem)?;
+        match signal {
+            Signal::ExpectedImprovement => self.settings.expects_improvement()?,
+            Signal::RegretBound => {}
+        }
+        self.design.models()
+    }
+
     fn starts_from_default(&self) -> bool {
         true
     }
@@ -161,9 +169,8 @@ impl Sampler for GpSampler {
             belief_strength: self.settings.belief_strength.or(budget).unwrap_or(BELIEF_STRENGTH),
             cost_exponent: Self::cost_exponent(problem, request.view.started()),
             reference: self.settings.reference_losses(problem).map_err(refused)?,
-            bounds_regret: rung == Some(problem.ladder().top())
-                && problem.constraints().is_empty()
-                && problem.objectives().len() == 1,
+            bounds_regret: rung == Some(problem.ladder().top()) && problem.objectives().len() == 1,
+            measured: level.map_or(&[], |level| level.entries.as_slice()),
         };
         let fit = || -> Result<Option<Models>, SolverError> {
             let Some((level, rung)) = level.zip(rung) else { return Ok(None) };

@@ -24,7 +24,9 @@ pub(super) struct Models {
     pub(super) plain: Vec<GpModel>,
     /// The same with pending points taken to return something.
     pub(super) believing: Vec<Arc<GpModel>>,
-    /// One model per constraint, with pending points.
+    /// One model per constraint, without pending points.
+    pub(super) limits: Vec<Arc<GpModel>>,
+    /// The same with pending points.
     pub(super) limiting: Vec<Arc<GpModel>>,
     /// What earlier studies add.
     pub(super) learned: Option<Learned>,
@@ -149,10 +151,12 @@ impl Models {
             learned =
                 Some(learning.learn(fitting.layout, fitting.problem, &observations, &plain, &constraints)?);
         }
+        let limits: Vec<Arc<GpModel>> = constraints.into_iter().map(Arc::new).collect();
         let mut models = Self {
             believing: plain.iter().cloned().map(Arc::new).collect(),
             plain,
-            limiting: constraints.into_iter().map(Arc::new).collect(),
+            limiting: limits.clone(),
+            limits,
             learned,
             objectives: Vec::new(),
             constraints: Vec::new(),

@@ -266,6 +266,21 @@ impl Settings {
         })
     }
 
+    /// Whether one loss is chosen for by its expected improvement; the reason when it is not.
+    pub(super) fn expects_improvement(&self) -> Result<(), String> {
+        match self.criterion(1) {
+            Criterion::LogEi | Criterion::NoisyEi => Ok(()),
+            Criterion::Lcb if self.batch == Some(Batch::UcbPe) => Err(
+                "batch: ucb_pe maximizes no expected improvement; auto, log_ei and noisy_ei without it do"
+                    .into(),
+            ),
+            other => {
+                let name = other.name();
+                Err(format!("acquisition: {name} is no expected improvement; auto, log_ei and noisy_ei are"))
+            }
+        }
+    }
+
     /// Whether the user chose neither an acquisition nor a rule for batches.
     pub(super) fn leaves_open(&self) -> bool {
         self.criterion.is_none() && self.batch.is_none()

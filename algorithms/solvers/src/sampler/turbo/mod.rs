@@ -11,7 +11,7 @@ use boxwood_acquisition::{
     Acquisition, AcquisitionError, Constrained, Feasibility, LogExpectedImprovement, maximize,
     noisy_incumbent,
 };
-use boxwood_core::{Problem, Seed, SolverError, Unsupported};
+use boxwood_core::{Problem, Seed, Signal, SolverError, Unsupported};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{GpCache, GpModel, Layout, Posterior, SurrogateError, local_rows, refit_length};
 
@@ -58,6 +58,15 @@ impl TurboSampler {
 impl Sampler for TurboSampler {
     fn accepts(&self, problem: &Problem) -> Result<(), String> {
         one_objective(problem)
+    }
+
+    fn tells(&self, _: &Problem, signal: Signal) -> Result<(), String> {
+        match signal {
+            Signal::ExpectedImprovement => Ok(()),
+            Signal::RegretBound => {
+                Err("its model learns from a region and is too sure of the space around it".into())
+            }
+        }
     }
 
     fn starts_from_default(&self) -> bool {
