@@ -21,7 +21,9 @@ use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
 pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
 pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
-pub(crate) use gp::{GpSampler, PARAMETERS as GP_PARAMETERS, TRANSFER_PARAMETERS};
+pub(crate) use gp::{
+    GpSampler, PARAMETERS as GP_PARAMETERS, SHARED_PARAMETERS as GP_SHARED_PARAMETERS, TRANSFER_PARAMETERS,
+};
 pub(crate) use grid::{GridSampler, PARAMETERS as GRID_PARAMETERS};
 pub(crate) use latin::{LatinSampler, PARAMETERS as LATIN_PARAMETERS};
 pub(crate) use mfes::{MfesSampler, PARAMETERS as MFES_PARAMETERS};

@@ -106,13 +106,14 @@ fn distances(targets: &[f64], options: &GpOptions) -> Vec<f64> {
     targets.iter().map(|target| if options.violations { target.abs() } else { *target }).collect()
 }
 
-/// The warp whose leave-one-out predictions describe the better half of the losses best, or the half of the violations
-/// that are nearest to the bound.
+/// The warp whose leave-one-out predictions describe the better half of the losses best, or those of violations that tell
+/// best which points hold.
 ///
-/// The score is the censored likelihood of Diks, Panchenko and van Dijk (Journal of Econometrics, 2011): the log
+/// The score of losses is the censored likelihood of Diks, Panchenko and van Dijk (Journal of Econometrics, 2011): the log
 /// predictive density of a loss up to the median, in units of the loss (with the Jacobian of the warp), and the log
-/// probability of lying beyond the median for the others. It is a proper score, it looks where the optimum is, and it
-/// does not need a derivative of the rank transform.
+/// probability of lying above the median for the others. It is a proper score, it looks where the optimum is, and it
+/// does not need a derivative of the rank transform. The score of violations is the log probability of the side of the
+/// bound that was seen, which is all that a probability of feasibility is asked for.
 fn choose_warp(
     kernel: &Kernel,
     rows: &Rows,
@@ -146,7 +147,9 @@ fn choose_warp(
         let model = GpModel::condition(kernel.clone(), &layout, &part_rows, &part, mode, scale, options);
         let Ok(model) = model else { continue };
         let margin = if candidate == Warp::Identity { WARP_MARGIN } else { 0.0 };
-        let score = censored_score(&model, &part, options) + margin;
+        let score =
+            if options.violations { side_score(&model, &part) } else { censored_score(&model, &part) };
+        let score = score + margin;
         if score.is_finite() && best.as_ref().is_none_or(|(value, _)| score > *value) {
             best = Some((score, candidate));
         }
@@ -155,30 +158,37 @@ fn choose_warp(
 }
 
 /// Sum of the censored leave-one-out scores.
-fn censored_score(model: &GpModel, targets: &[f64], options: &GpOptions) -> f64 {
-    let distances = distances(targets, options);
-    let threshold = warp::median(&distances);
+fn censored_score(model: &GpModel, targets: &[f64]) -> f64 {
+    let threshold = warp::median(targets);
     let scale = model.target_scale();
-    let above = scale.to_model(threshold);
-    let below = options.violations.then(|| scale.to_model(-threshold));
+    let cut = scale.to_model(threshold);
     let left_out = model.leave_one_out();
     targets
         .iter()
-        .zip(&distances)
         .zip(left_out.mean.iter().zip(&left_out.variance))
-        .map(|((&target, &distance), (&mean, &variance))| {
+        .map(|(&target, (&mean, &variance))| {
             let deviation = variance.sqrt();
-            if distance <= threshold {
+            if target <= threshold {
                 let z = (scale.to_model(target) - mean) / deviation;
                 -0.5 * z * z - deviation.ln() - 0.5 * (2.0 * std::f64::consts::PI).ln()
                     + scale.log_slope(target)
             } else {
-                let high = normal_cdf((mean - above) / deviation);
-                let low = below.map_or(0.0, |below| normal_cdf((below - mean) / deviation));
-                (high + low).max(1e-300).ln()
+                normal_cdf((mean - cut) / deviation).max(1e-300).ln()
             }
         })
         .sum()
+}
+
+/// Sum of the leave-one-out log probabilities of the side of the bound on which each violation lies.
+fn side_score(model: &GpModel, violations: &[f64]) -> f64 {
+    let bound = model.target_scale().to_model(0.0);
+    let left_out = model.leave_one_out();
+    let moments = left_out.mean.iter().zip(&left_out.variance);
+    let score = |(violation, (mean, variance)): (&f64, (&f64, &f64))| {
+        let z = (bound - mean) / variance.sqrt();
+        normal_cdf(if *violation <= 0.0 { z } else { -z }).max(1e-300).ln()
+    };
+    violations.iter().zip(moments).map(score).sum()
 }
 
 /// At most `count` indices, evenly spaced by rank of the target, both extremes included.

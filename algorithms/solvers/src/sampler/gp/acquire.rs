@@ -305,9 +305,9 @@ impl Choosing<'_> {
                 thompson_choices(objective.as_ref(), &limited, &rows, CHOICES, seed)?
             }
             (Criterion::Thompson, several) => thompson_choices_multi(&joint(several), &rows, CHOICES, seed)?,
-            (_, several) => {
-                let mut parts = Vec::with_capacity(several.len());
-                for model in several {
+            _ => {
+                let mut parts = Vec::with_capacity(models.objectives.len());
+                for model in &models.objectives {
                     let best = noisy_incumbent(model.as_ref(), &models.observations.rows)?;
                     let best = best.map_or(f64::INFINITY, |best| best.value);
                     parts.push(LogExpectedImprovement::new(model.as_ref(), best));

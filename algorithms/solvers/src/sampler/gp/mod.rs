@@ -28,6 +28,7 @@ use crate::history::Known;
 use crate::parameters::Parameters;
 
 pub(crate) use settings::PARAMETERS;
+pub(crate) use settings::SHARED as SHARED_PARAMETERS;
 pub(crate) use transfer::PARAMETERS as TRANSFER_PARAMETERS;
 
 /// Trials at which a belief has the power one where the study has no budget of trials.
@@ -62,7 +63,7 @@ impl GpSampler {
     pub(crate) fn read_learning(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
         Ok(Self {
             design: Design::read(parameters)?,
-            settings: Settings::default(),
+            settings: Settings::read_shared(parameters)?,
             cache: GpCache::new(),
             learning: Some(Learning::read(parameters)?),
         })
@@ -122,6 +123,9 @@ fn fit_with(
 impl Sampler for GpSampler {
     fn accepts(&self, problem: &Problem) -> Result<(), String> {
         self.settings.accept(problem)?;
+        if self.learning.as_ref().is_some_and(|learning| learning.applies(problem)) {
+            self.settings.accept_sources(problem.objectives().len())?;
+        }
         self.belief(problem).map(|_| ())
     }
 
@@ -141,7 +145,8 @@ impl Sampler for GpSampler {
         let rung = request.history.model_rung(width + 2);
         let level = rung.map(|rung| &request.history.levels[rung.0 as usize]);
         let ready = level.is_some_and(|level| level.entries.len() >= 2);
-        let refused = |reason| Unsupported { solver: "bo".into(), reason };
+        let solver = if self.learning.is_some() { "transfer" } else { "bo" };
+        let refused = |reason| Unsupported { solver: solver.into(), reason };
         let belief = self.belief(problem).map_err(refused)?;
         let budget = problem.max_trials().map(|trials| PriorWeighted::strength_for_budget(trials as usize));
         let criterion = self.settings.criterion(problem.objectives().len());
