@@ -68,7 +68,7 @@ impl Sampler for ForestSampler {
         one_objective(problem)
     }
 
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         true
     }
 

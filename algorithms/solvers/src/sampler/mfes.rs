@@ -85,7 +85,7 @@ impl Sampler for MfesSampler {
         one_objective(problem)
     }
 
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         true
     }
 

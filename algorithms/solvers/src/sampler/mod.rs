@@ -101,7 +101,7 @@ pub(crate) trait Sampler: Send + Sync {
     }
 
     /// Whether a study starts with the space's default point.
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         false
     }
 

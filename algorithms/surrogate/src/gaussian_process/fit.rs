@@ -91,7 +91,7 @@ fn prepare(
     };
     let scale = TargetScale::standardize(chosen, targets);
     let values: Vec<f64> = targets.iter().map(|&target| scale.to_model(target)).collect();
-    let inferred = match fit_subset(&distances(targets, options), options.fit_rows.max(2), seed) {
+    let inferred = match fit_subset(targets, options.fit_rows.max(2), seed) {
         None => infer(&kernel, rows, &values, options, options.starts, seed)?,
         Some(indices) => {
             let part: Vec<f64> = indices.iter().map(|&index| values[index]).collect();
@@ -101,19 +101,12 @@ fn prepare(
     Ok(Prepared { kernel, scale, inferred })
 }
 
-/// How far each target is from what matters, up to a constant: a loss from the best, a violation from its bound.
-fn distances(targets: &[f64], options: &GpOptions) -> Vec<f64> {
-    targets.iter().map(|target| if options.violations { target.abs() } else { *target }).collect()
-}
-
-/// The warp whose leave-one-out predictions describe the better half of the losses best, or those of violations that tell
-/// best which points hold.
+/// The warp whose leave-one-out predictions describe the better half of the losses best.
 ///
-/// The score of losses is the censored likelihood of Diks, Panchenko and van Dijk (Journal of Econometrics, 2011): the log
+/// The score is the censored likelihood of Diks, Panchenko and van Dijk (Journal of Econometrics, 2011): the log
 /// predictive density of a loss up to the median, in units of the loss (with the Jacobian of the warp), and the log
 /// probability of lying above the median for the others. It is a proper score, it looks where the optimum is, and it
-/// does not need a derivative of the rank transform. The score of violations is the log probability of the side of the
-/// bound that was seen, which is all that a probability of feasibility is asked for.
+/// does not need a derivative of the rank transform. Violations that spread over decades get their signed logarithm.
 fn choose_warp(
     kernel: &Kernel,
     rows: &Rows,
@@ -121,7 +114,12 @@ fn choose_warp(
     options: &GpOptions,
     seed: u64,
 ) -> Result<Warp, SurrogateError> {
-    if targets.len() >= 3 && !options.violations && warp::has_extreme_outlier(targets) {
+    if options.violations
+        && let Some(chosen) = warp::signed_log(targets)
+    {
+        return Ok(chosen);
+    }
+    if targets.len() >= 3 && warp::has_extreme_outlier(targets) {
         return Ok(warp::half_rank(targets).unwrap_or(Warp::Identity));
     }
     if targets.len() < WARP_FROM {
@@ -137,9 +135,7 @@ fn choose_warp(
         ..options.clone()
     };
     let mut best: Option<(f64, Warp)> = None;
-    let candidates =
-        if options.violations { warp::bounded_candidates(targets) } else { warp::candidates(targets) };
-    for candidate in candidates {
+    for candidate in warp::candidates(targets) {
         let scale = TargetScale::standardize(candidate.clone(), &part);
         let values: Vec<f64> = part.iter().map(|&target| scale.to_model(target)).collect();
         let Inferred { mode, .. } = infer(kernel, &part_rows, &values, &short, 1, seed)?;
@@ -147,9 +143,7 @@ fn choose_warp(
         let model = GpModel::condition(kernel.clone(), &layout, &part_rows, &part, mode, scale, options);
         let Ok(model) = model else { continue };
         let margin = if candidate == Warp::Identity { WARP_MARGIN } else { 0.0 };
-        let score =
-            if options.violations { side_score(&model, &part) } else { censored_score(&model, &part) };
-        let score = score + margin;
+        let score = censored_score(&model, &part) + margin;
         if score.is_finite() && best.as_ref().is_none_or(|(value, _)| score > *value) {
             best = Some((score, candidate));
         }
@@ -179,18 +173,6 @@ fn censored_score(model: &GpModel, targets: &[f64]) -> f64 {
         .sum()
 }
 
-/// Sum of the leave-one-out log probabilities of the side of the bound on which each violation lies.
-fn side_score(model: &GpModel, violations: &[f64]) -> f64 {
-    let bound = model.target_scale().to_model(0.0);
-    let left_out = model.leave_one_out();
-    let moments = left_out.mean.iter().zip(&left_out.variance);
-    let score = |(violation, (mean, variance)): (&f64, (&f64, &f64))| {
-        let z = (bound - mean) / variance.sqrt();
-        normal_cdf(if *violation <= 0.0 { z } else { -z }).max(1e-300).ln()
-    };
-    violations.iter().zip(moments).map(score).sum()
-}
-
 /// At most `count` indices, evenly spaced by rank of the target, both extremes included.
 fn even_ranks(targets: &[f64], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..targets.len()).collect();
@@ -201,7 +183,7 @@ fn even_ranks(targets: &[f64], count: usize) -> Vec<usize> {
     (0..count).map(|k| order[k * (targets.len() - 1) / (count - 1)]).collect()
 }
 
-/// The rows that hyperparameters are fitted on when there are too many: the quarter of least targets and a drawn rest.
+/// The rows that hyperparameters are fitted on when there are too many: the best quarter and a drawn rest.
 fn fit_subset(targets: &[f64], limit: usize, seed: u64) -> Option<Vec<usize>> {
     if targets.len() <= limit {
         return None;

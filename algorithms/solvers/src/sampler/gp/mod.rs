@@ -1,14 +1,17 @@
 //! Bayesian optimization with Gaussian processes.
 //!
 //! `settings` reads what a user chose, `data` gathers what was measured, `models` fits it, `acquire` turns models into the
-//! next point; `front`, `beliefs` and `regret` serve it; `transfer` adds earlier studies to the models.
+//! next point; `front`, `beliefs` and `regret` serve it; `line` and `safe` restrict where it may lie; `transfer` adds earlier
+//! studies to the models.
 
 mod acquire;
 mod beliefs;
 mod data;
 mod front;
+mod line;
 mod models;
 mod regret;
+mod safe;
 mod settings;
 mod transfer;
 
@@ -123,14 +126,21 @@ fn fit_with(
 impl Sampler for GpSampler {
     fn accepts(&self, problem: &Problem) -> Result<(), String> {
         self.settings.accept(problem)?;
+        if self.settings.safe.is_some() && self.design.random_fraction > 0.0 {
+            return Err(
+                "random_fraction: a random point is not a safe one; leave it at 0 with `safe_probability`"
+                    .into(),
+            );
+        }
         if self.learning.as_ref().is_some_and(|learning| learning.applies(problem)) {
             self.settings.accept_sources(problem.objectives().len())?;
         }
         self.belief(problem).map(|_| ())
     }
 
-    fn starts_from_default(&self) -> bool {
-        true
+    fn starts_from_default(&self, problem: &Problem) -> bool {
+        // Nothing says that the default keeps the constraints where the user knows points that do.
+        self.settings.safe.is_none() || problem.initial_points().is_empty()
     }
 
     fn warm_rows(&self, problem: &Problem) -> Vec<Vec<f64>> {
@@ -198,7 +208,10 @@ impl Sampler for GpSampler {
             models.believe(chosen).map_err(|error| numeric(&error))?;
             choosing.pick(models, seed, known)
         };
-        let mut proposals = mix(request, known, &design, ready, &mut pick)?;
+        let mut proposals = match self.settings.safe {
+            Some(_) => safe::propose(request, known, &design, ready, &mut pick)?,
+            None => mix(request, known, &design, ready, &mut pick)?,
+        };
         proposals.numbers.extend(models.as_ref().map(numbers).unwrap_or_default());
         if learning.is_some() {
             for source in problem.sources().iter().filter(|source| source.rows().len() < source.given()) {

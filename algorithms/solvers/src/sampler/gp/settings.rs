@@ -110,6 +110,18 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     REFERENCE_POINT,
     BELIEFS,
     BELIEF_STRENGTH,
+    ParameterInfo {
+        name: "subspace",
+        kind: ParameterKind::Choice { default: "full", choices: &["full", "line", "coordinate", "descent"] },
+        meaning: "Where the acquisition is maximized: everywhere, or per point on one line through the best result (LineBO): a \
+                  random one, along a random number, or down the model's slope. Categories change one at a time.",
+    },
+    ParameterInfo {
+        name: "safe_probability",
+        kind: ParameterKind::OptionalNumber { low: 0.5, high: 0.9999 },
+        meaning: "Probability with which every constraint of a proposed point must be predicted to hold (SafeOpt). Starts near \
+                  initial points that hold, or the default point, and moves outwards; any points when absent.",
+    },
 ];
 
 /// What makes a point worth trying.
@@ -152,6 +164,15 @@ pub(super) enum Batch {
     UcbPe,
 }
 
+/// Where the acquisition is maximized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subspace {
+    Full,
+    Line,
+    Coordinate,
+    Descent,
+}
+
 /// What is learned from failed trials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failures {
@@ -185,6 +206,9 @@ pub(super) struct Settings {
     reference_point: Option<Json>,
     pub(super) beliefs: Option<Json>,
     pub(super) belief_strength: Option<f64>,
+    pub(super) subspace: Subspace,
+    /// Probability with which constraints must hold, where points must be safe.
+    pub(super) safe: Option<f64>,
 }
 
 impl Default for Settings {
@@ -198,6 +222,8 @@ impl Default for Settings {
             reference_point: None,
             beliefs: None,
             belief_strength: None,
+            subspace: Subspace::Full,
+            safe: None,
         }
     }
 }
@@ -224,7 +250,14 @@ fn process(parameters: &Parameters<'_>) -> Result<GpOptions, Unsupported> {
 
 impl Settings {
     pub(super) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
-        Ok(Self { process: process(parameters)?, ..Self::read_shared(parameters)? })
+        let subspace = match parameters.choice("subspace")? {
+            "line" => Subspace::Line,
+            "coordinate" => Subspace::Coordinate,
+            "descent" => Subspace::Descent,
+            _ => Subspace::Full,
+        };
+        let safe = parameters.optional_number("safe_probability")?;
+        Ok(Self { process: process(parameters)?, subspace, safe, ..Self::read_shared(parameters)? })
     }
 
     /// The choices of [`SHARED`]; everything else at its default.
@@ -323,6 +356,40 @@ impl Settings {
             _ => {}
         }
         self.reference_losses(problem)?;
+        if self.subspace != Subspace::Full && matches!(criterion, Criterion::Thompson | Criterion::Usemo) {
+            return Err(format!("subspace: {name} chooses among fixed candidates, not on a line"));
+        }
+        self.accept_safety(problem)
+    }
+
+    /// Whether points of the problem can be kept safe.
+    fn accept_safety(&self, problem: &Problem) -> Result<(), String> {
+        if self.safe.is_none() {
+            return Ok(());
+        }
+        let objectives = problem.objectives().len();
+        let refuse = |reason: &str| Err(format!("safe_probability: {reason}"));
+        if problem.constraints().is_empty() {
+            return refuse("the study has no constraints that points could keep");
+        }
+        if problem.initial_points().is_empty() && problem.space().default_point().is_none() {
+            return refuse(
+                "at least one initial point that keeps the constraints is needed, or a valid default point",
+            );
+        }
+        if problem.ladder().len() > 1 {
+            return refuse("constraints must be measured in full, the study has a fidelity");
+        }
+        if objectives > 1 {
+            return refuse("one objective is needed, the study has several");
+        }
+        let takes = matches!(self.criterion(objectives), Criterion::LogEi | Criterion::Pi | Criterion::Mes);
+        if !takes || self.batch(objectives) != Batch::LocalPenalization {
+            return refuse("only log_ei, pi and mes with batch local_penalization keep to what was measured");
+        }
+        if self.subspace != Subspace::Full {
+            return refuse("the safe set is searched as a whole; leave `subspace` at full");
+        }
         Ok(())
     }
 

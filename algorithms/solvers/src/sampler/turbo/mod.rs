@@ -60,7 +60,7 @@ impl Sampler for TurboSampler {
         one_objective(problem)
     }
 
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         true
     }
 
