@@ -104,7 +104,7 @@ impl Composed {
         count: usize,
     ) -> Result<Vec<Proposal>, SolverError> {
         let space = problem.space();
-        let default = if self.sampler.starts_from_default() { space.default_point() } else { None };
+        let default = if self.sampler.starts_from_default(problem) { space.default_point() } else { None };
         let initial = problem.initial_points().iter().map(|point| (point, "initial"));
         let encode = |(point, sampler)| match space.encode(point) {
             Ok(row) => Ok((row, sampler)),

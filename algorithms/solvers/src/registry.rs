@@ -9,9 +9,9 @@ use crate::early_stopping::{EarlyStopping, PARAMETERS as STOPPING_PARAMETERS};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
     BOHB_PARAMETERS, CMA_PARAMETERS, CmaSampler, DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler,
-    FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler,
-    LATIN_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
-    TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
+    FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GP_SHARED_PARAMETERS, GRID_PARAMETERS, GpSampler,
+    GridSampler, LATIN_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler,
+    SobolSampler, TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -247,7 +247,7 @@ impl SamplerKind {
             Self::Tpe => TPE_PARAMETERS.to_vec(),
             Self::Bohb => BOHB_PARAMETERS.to_vec(),
             Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),
-            Self::Transfer => [DESIGN_PARAMETERS, TRANSFER_PARAMETERS].concat(),
+            Self::Transfer => [DESIGN_PARAMETERS, &GP_SHARED_PARAMETERS, TRANSFER_PARAMETERS].concat(),
             Self::Turbo => DESIGN_PARAMETERS.to_vec(),
             Self::Open => vec![OPEN_SAMPLER],
         }

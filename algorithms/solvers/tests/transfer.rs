@@ -295,3 +295,76 @@ fn an_earlier_constraint_that_lies_elsewhere_does_not_misplace_the_bound() {
     assert_eq!(weight("constraint0_weight_source_0"), Some(0.0));
     assert_eq!(weight("constraint0_weight_target"), Some(1.0));
 }
+
+/// The next point of a study with ten results of Branin's function and an earlier study of it.
+fn next(parameters: &[(&str, serde_json::Value)], workers: usize) -> Vec<boxwood_core::Point> {
+    let problem = Earlier { sign: 1.0 };
+    let simulation = Simulation { seed: 4, max_trials: Some(10), ..Simulation::default() };
+    let checked = Arc::new(simulation.problem(&problem).unwrap());
+    let solver = boxwood_solvers::build(&spec(parameters), &checked).unwrap();
+    let trials = simulation.run(&problem, solver.as_ref()).unwrap().view.trials().to_vec();
+    let change = trials.last().unwrap().results[0].change;
+    let view = StudyView::new(checked, change, trials);
+    let ask = Ask { want: workers, starts_left: None };
+    let plan = solver.plan(&view, ask, Seed(7), &StopFlag::default()).unwrap();
+    plan.moves
+        .into_iter()
+        .map(|step| match step {
+            boxwood_core::Move::Start { point, .. } => point,
+            boxwood_core::Move::Resume { .. } => unreachable!("these trials run in full"),
+        })
+        .collect()
+}
+
+#[test]
+fn choices_of_plain_optimization_change_what_is_learned_from_sources_too() {
+    let plain = next(&[], 2);
+    for (name, value) in [
+        ("acquisition", serde_json::json!("lcb")),
+        ("batch", serde_json::json!("believer")),
+        ("cost_aware", serde_json::json!(true)),
+        ("beliefs", serde_json::json!({"x0": {"center": 9.0, "deviation": 0.02}})),
+    ] {
+        let found = next(&[(name, value.clone())], 2);
+        assert_ne!(found, plain, "{name} {value}");
+        assert_eq!(found.len(), plain.len());
+    }
+    let x0 = |points: &[boxwood_core::Point]| points[0].get("x0").unwrap().as_number().unwrap();
+    let strong = next(
+        &[
+            ("beliefs", serde_json::json!({"x0": {"center": 9.0, "deviation": 0.02}})),
+            ("belief_strength", 1e5.into()),
+        ],
+        1,
+    );
+    assert!((x0(&strong) - 9.0).abs() < 1.0, "{strong:?}");
+}
+
+#[test]
+fn a_combination_that_leaves_the_sources_out_is_refused_by_name() {
+    let simulation = Simulation::default();
+    let with = simulation.problem(&Earlier { sign: 1.0 }).unwrap();
+    let without = simulation.problem(&problems::single::branin()).unwrap();
+    let refusal = |parameters: &[(&str, serde_json::Value)], problem: &Problem| {
+        boxwood_solvers::build(&spec(parameters), problem).err().map(|error| error.to_string())
+    };
+    for acquisition in ["noisy_ei", "thompson", "mes"] {
+        let chosen = [("acquisition", acquisition.into())];
+        let text = refusal(&chosen, &with).unwrap();
+        assert!(text.contains(&format!("acquisition: {acquisition} draws")), "{text}");
+        assert_eq!(refusal(&chosen, &without), None, "nothing to leave out");
+        let none = [("acquisition", acquisition.into()), ("transfer", "none".into())];
+        assert_eq!(refusal(&none, &with), None);
+    }
+    assert!(refusal(&[("batch", "ucb_pe".into())], &with).unwrap().contains("batch: ucb_pe"));
+    assert_eq!(refusal(&[("acquisition", "pi".into())], &with), None);
+    assert!(refusal(&[("kernel", "matern52".into())], &with).unwrap().contains("unknown parameter `kernel`"));
+}
+
+#[test]
+fn a_front_is_learned_under_each_acquisition_that_sources_have_a_part_in() {
+    for acquisition in ["ehvi", "parego", "usemo"] {
+        let spec = spec(&[("acquisition", acquisition.into()), ("candidates", 60.into())]);
+        solver_conformance(&|_| Box::new(Learning(spec.clone())), &[Tier::SeveralObjectives]);
+    }
+}

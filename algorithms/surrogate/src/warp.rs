@@ -148,22 +148,30 @@ pub(crate) fn candidates(losses: &[f64]) -> Vec<Warp> {
     warps
 }
 
-/// Shares of the violations, by size, that end where the logarithmic part of a [`Warp::SignedLog`] begins.
-const SIGNED_LOG_SHARES: [f64; 2] = [0.1, 0.5];
+/// First violations, those of the initial design, that say whether a constraint spreads over decades: later ones are chosen near
+/// the bound, where the violations of every constraint do.
+const DESIGNED: usize = 10;
+/// Fewest of them, and how many times the size of the second smallest that of the second largest must be. Of ten sizes
+/// drawn evenly one list in about two hundred gets there.
+const DESIGNED_LEAST: usize = 4;
+const DECADES: f64 = 100.0;
+/// Share of the violations, by size, that end where the logarithmic part of a [`Warp::SignedLog`] begins.
+const LINEAR_SHARE: f64 = 0.1;
 
-/// The warps worth comparing for violations of a bound; identity is always the first.
-pub(crate) fn bounded_candidates(violations: &[f64]) -> Vec<Warp> {
-    let mut warps = vec![Warp::Identity];
-    warps.extend(yeo_johnson(violations));
-    let mut sizes: Vec<f64> = violations.iter().map(|value| value.abs()).filter(|size| *size > 0.0).collect();
-    sizes.sort_by(f64::total_cmp);
-    if let Some(last) = sizes.len().checked_sub(1) {
-        let scales = SIGNED_LOG_SHARES.map(|share| sizes[(last as f64 * share) as usize]);
-        warps.extend(
-            scales.into_iter().filter(|scale| scale.is_normal()).map(|scale| Warp::SignedLog { scale }),
-        );
+/// The signed logarithm of violations of a bound, oldest first, where they spread over decades; nothing elsewhere.
+pub(crate) fn signed_log(violations: &[f64]) -> Option<Warp> {
+    let sizes = |part: &[f64]| -> Vec<f64> {
+        let mut sizes: Vec<f64> = part.iter().map(|value| value.abs()).filter(|size| *size > 0.0).collect();
+        sizes.sort_by(f64::total_cmp);
+        sizes
+    };
+    let designed = sizes(&violations[..violations.len().min(DESIGNED)]);
+    if designed.len() < DESIGNED_LEAST || designed[designed.len() - 2] / designed[1] < DECADES {
+        return None;
     }
-    warps
+    let all = sizes(violations);
+    let scale = all[((all.len() - 1) as f64 * LINEAR_SHARE) as usize];
+    scale.is_normal().then_some(Warp::SignedLog { scale })
 }
 
 /// Median of the losses: the largest of the better half.
@@ -325,7 +333,8 @@ mod tests {
     #[test]
     fn slopes_agree_with_finite_differences() {
         let losses = [0.5, 0.7, 1.0, 1.5, 3.0, 40.0];
-        for scale in all_warps(&losses) {
+        let signed = TargetScale::standardize(Warp::SignedLog { scale: 0.3 }, &losses);
+        for scale in all_warps(&losses).into_iter().chain([signed]) {
             for loss in [0.55, 0.9] {
                 let step = 1e-6;
                 let slope = (scale.to_model(loss + step) - scale.to_model(loss - step)) / (2.0 * step);
@@ -342,6 +351,29 @@ mod tests {
         assert!(scale.to_model(1e30) < 4.0);
         assert!(has_extreme_outlier(&losses));
         assert!(!has_extreme_outlier(&losses[..5]));
+    }
+
+    #[test]
+    fn violations_over_decades_get_a_signed_logarithm_that_keeps_the_bound() {
+        let decades = [-1e6, -3e4, 0.5, -0.02, 0.7, -900.0, -2e5, -40.0, -3.0, 8.0, -1e-3];
+        let warp = signed_log(&decades).unwrap();
+        let Warp::SignedLog { scale: linear } = warp else { panic!("{warp:?}") };
+        assert!(linear < 1.0, "{linear}");
+        let scale = TargetScale::standardize(warp, &decades);
+        for violation in decades {
+            let back = scale.to_loss(scale.to_model(violation));
+            assert!((back - violation).abs() < 1e-6 * violation.abs(), "{violation} {back}");
+            assert_eq!(scale.to_model(violation) > scale.to_model(0.0), violation > 0.0);
+        }
+        assert!(scale.to_model(0.7) - scale.to_model(-0.7) > 0.1, "near the bound it is drawn apart");
+        assert!(scale.to_model(f64::MAX).is_finite() && scale.to_loss(1e9).is_finite());
+        // Later results have gathered near the bound, which says nothing of the constraint.
+        let even: Vec<f64> = (1..=10).map(f64::from).chain([1e-6, -1e-7, 1e-8]).collect();
+        assert_eq!(signed_log(&even), None);
+        assert_eq!(signed_log(&decades[..3]), None);
+        // Further results change the standardization only.
+        let refit = scale.refit(&[1e30, 2.0, -1.0], true);
+        assert_eq!(refit.warp(), scale.warp());
     }
 
     #[test]

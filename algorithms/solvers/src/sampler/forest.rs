@@ -75,7 +75,7 @@ impl Sampler for ForestSampler {
         }
     }
 
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         true
     }
 

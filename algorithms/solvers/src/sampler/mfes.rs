@@ -124,7 +124,7 @@ impl Sampler for MfesSampler {
         }
     }
 
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         true
     }
 

@@ -22,7 +22,9 @@ use boxwood_core::{Problem, Seed, Signal, SolverError, StopFlag, StudyView};
 pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
 pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
 pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
-pub(crate) use gp::{GpSampler, PARAMETERS as GP_PARAMETERS, TRANSFER_PARAMETERS};
+pub(crate) use gp::{
+    GpSampler, PARAMETERS as GP_PARAMETERS, SHARED_PARAMETERS as GP_SHARED_PARAMETERS, TRANSFER_PARAMETERS,
+};
 pub(crate) use grid::{GridSampler, PARAMETERS as GRID_PARAMETERS};
 pub(crate) use latin::{LatinSampler, PARAMETERS as LATIN_PARAMETERS};
 pub(crate) use mfes::{MfesSampler, PARAMETERS as MFES_PARAMETERS};
@@ -106,7 +108,7 @@ pub(crate) trait Sampler: Send + Sync {
     }
 
     /// Whether a study starts with the space's default point.
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         false
     }
 

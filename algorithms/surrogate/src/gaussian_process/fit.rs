@@ -91,7 +91,7 @@ fn prepare(
     };
     let scale = TargetScale::standardize(chosen, targets);
     let values: Vec<f64> = targets.iter().map(|&target| scale.to_model(target)).collect();
-    let inferred = match fit_subset(&distances(targets, options), options.fit_rows.max(2), seed) {
+    let inferred = match fit_subset(targets, options.fit_rows.max(2), seed) {
         None => infer(&kernel, rows, &values, options, options.starts, seed)?,
         Some(indices) => {
             let part: Vec<f64> = indices.iter().map(|&index| values[index]).collect();
@@ -101,18 +101,12 @@ fn prepare(
     Ok(Prepared { kernel, scale, inferred })
 }
 
-/// How far each target is from what matters, up to a constant: a loss from the best, a violation from its bound.
-fn distances(targets: &[f64], options: &GpOptions) -> Vec<f64> {
-    targets.iter().map(|target| if options.violations { target.abs() } else { *target }).collect()
-}
-
-/// The warp whose leave-one-out predictions describe the better half of the losses best, or the half of the violations
-/// that are nearest to the bound.
+/// The warp whose leave-one-out predictions describe the better half of the losses best.
 ///
 /// The score is the censored likelihood of Diks, Panchenko and van Dijk (Journal of Econometrics, 2011): the log
 /// predictive density of a loss up to the median, in units of the loss (with the Jacobian of the warp), and the log
-/// probability of lying beyond the median for the others. It is a proper score, it looks where the optimum is, and it
-/// does not need a derivative of the rank transform.
+/// probability of lying above the median for the others. It is a proper score, it looks where the optimum is, and it
+/// does not need a derivative of the rank transform. Violations that spread over decades get their signed logarithm.
 fn choose_warp(
     kernel: &Kernel,
     rows: &Rows,
@@ -120,7 +114,12 @@ fn choose_warp(
     options: &GpOptions,
     seed: u64,
 ) -> Result<Warp, SurrogateError> {
-    if targets.len() >= 3 && !options.violations && warp::has_extreme_outlier(targets) {
+    if options.violations
+        && let Some(chosen) = warp::signed_log(targets)
+    {
+        return Ok(chosen);
+    }
+    if targets.len() >= 3 && warp::has_extreme_outlier(targets) {
         return Ok(warp::half_rank(targets).unwrap_or(Warp::Identity));
     }
     if targets.len() < WARP_FROM {
@@ -136,9 +135,7 @@ fn choose_warp(
         ..options.clone()
     };
     let mut best: Option<(f64, Warp)> = None;
-    let candidates =
-        if options.violations { warp::bounded_candidates(targets) } else { warp::candidates(targets) };
-    for candidate in candidates {
+    for candidate in warp::candidates(targets) {
         let scale = TargetScale::standardize(candidate.clone(), &part);
         let values: Vec<f64> = part.iter().map(|&target| scale.to_model(target)).collect();
         let Inferred { mode, .. } = infer(kernel, &part_rows, &values, &short, 1, seed)?;
@@ -146,7 +143,7 @@ fn choose_warp(
         let model = GpModel::condition(kernel.clone(), &layout, &part_rows, &part, mode, scale, options);
         let Ok(model) = model else { continue };
         let margin = if candidate == Warp::Identity { WARP_MARGIN } else { 0.0 };
-        let score = censored_score(&model, &part, options) + margin;
+        let score = censored_score(&model, &part) + margin;
         if score.is_finite() && best.as_ref().is_none_or(|(value, _)| score > *value) {
             best = Some((score, candidate));
         }
@@ -155,27 +152,22 @@ fn choose_warp(
 }
 
 /// Sum of the censored leave-one-out scores.
-fn censored_score(model: &GpModel, targets: &[f64], options: &GpOptions) -> f64 {
-    let distances = distances(targets, options);
-    let threshold = warp::median(&distances);
+fn censored_score(model: &GpModel, targets: &[f64]) -> f64 {
+    let threshold = warp::median(targets);
     let scale = model.target_scale();
-    let above = scale.to_model(threshold);
-    let below = options.violations.then(|| scale.to_model(-threshold));
+    let cut = scale.to_model(threshold);
     let left_out = model.leave_one_out();
     targets
         .iter()
-        .zip(&distances)
         .zip(left_out.mean.iter().zip(&left_out.variance))
-        .map(|((&target, &distance), (&mean, &variance))| {
+        .map(|(&target, (&mean, &variance))| {
             let deviation = variance.sqrt();
-            if distance <= threshold {
+            if target <= threshold {
                 let z = (scale.to_model(target) - mean) / deviation;
                 -0.5 * z * z - deviation.ln() - 0.5 * (2.0 * std::f64::consts::PI).ln()
                     + scale.log_slope(target)
             } else {
-                let high = normal_cdf((mean - above) / deviation);
-                let low = below.map_or(0.0, |below| normal_cdf((below - mean) / deviation));
-                (high + low).max(1e-300).ln()
+                normal_cdf((mean - cut) / deviation).max(1e-300).ln()
             }
         })
         .sum()
@@ -191,7 +183,7 @@ fn even_ranks(targets: &[f64], count: usize) -> Vec<usize> {
     (0..count).map(|k| order[k * (targets.len() - 1) / (count - 1)]).collect()
 }
 
-/// The rows that hyperparameters are fitted on when there are too many: the quarter of least targets and a drawn rest.
+/// The rows that hyperparameters are fitted on when there are too many: the best quarter and a drawn rest.
 fn fit_subset(targets: &[f64], limit: usize, seed: u64) -> Option<Vec<usize>> {
     if targets.len() <= limit {
         return None;

@@ -80,7 +80,7 @@ pub enum Priors {
 /// | name | default | meaning |
 /// |---|---|---|
 /// | `warp_targets` | true | choose an output warp; otherwise standardize only |
-/// | `violations` | false | targets are violations of a bound at zero, which their output warp keeps apart |
+/// | `violations` | false | targets are violations of a bound at zero: over decades they get their signed logarithm |
 /// | `mean` | `Constant` | prior mean |
 /// | `starts` | 3 | starts of the fit: the prior's mode and Sobol draws from the prior |
 /// | `iterations` | 40 | L-BFGS steps per start |

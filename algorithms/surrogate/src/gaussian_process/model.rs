@@ -28,8 +28,7 @@ pub struct GpModel {
     pub(super) hyperparameters: Hyperparameters,
     pub(super) parameters: KernelParameters,
     pub(super) mean_function: MeanFunction,
-    /// Whether an extreme outlier brings the half-rank warp.
-    pub(super) may_rank: bool,
+    pub(super) warps: bool,
     pub(super) inputs: Embedded,
     pub(super) factor: Cholesky,
     pub(super) scale: TargetScale,
@@ -78,7 +77,7 @@ impl GpModel {
             hyperparameters,
             parameters,
             mean_function: options.mean,
-            may_rank: options.warp_targets && !options.violations,
+            warps: options.warp_targets,
             inputs,
             factor,
             scale,
@@ -92,7 +91,7 @@ impl GpModel {
     /// The model with further observations, hyperparameters unchanged: O(n^2 k) for k new rows.
     ///
     /// `targets` are ALL losses, old ones first: the warp keeps its kind, but its parameters and the standardization
-    /// follow all of them, and an extreme outlier brings the half-rank warp where losses may be warped.
+    /// follow all of them, and an extreme outlier brings the half-rank warp if warps are allowed at all.
     pub fn extend(&self, rows: &Rows, targets: &[f64]) -> Result<Self, SurrogateError> {
         let expected = self.values.len() + rows.len();
         if targets.len() != expected {
@@ -104,7 +103,7 @@ impl GpModel {
             check_observations(&self.layout, rows, &targets[self.values.len()..])?;
             self.extend_inputs(rows, self.hyperparameters.noise_variance)?
         };
-        model.scale = self.scale.refit(targets, self.may_rank);
+        model.scale = self.scale.refit(targets, self.warps);
         model.values = targets.iter().map(|&target| model.scale.to_model(target)).collect();
         model.fitted = solve_targets(&model.factor, &model.values, self.mean_function)?;
         Ok(model)
@@ -117,7 +116,7 @@ impl GpModel {
         targets: &[f64],
         options: &GpOptions,
     ) -> Result<Self, SurrogateError> {
-        let scale = self.scale.refit(targets, self.may_rank);
+        let scale = self.scale.refit(targets, self.warps);
         let (kernel, hyperparameters) = (self.kernel.clone(), self.hyperparameters.clone());
         Self::condition(kernel, &self.layout, rows, targets, hyperparameters, scale, options)
     }
@@ -178,7 +177,7 @@ impl GpModel {
             hyperparameters: self.hyperparameters.clone(),
             parameters: self.parameters.clone(),
             mean_function: self.mean_function,
-            may_rank: self.may_rank,
+            warps: self.warps,
             inputs,
             factor: self.factor.extend(&cross, &block)?,
             scale: self.scale.clone(),

@@ -241,7 +241,7 @@ impl Sampler for CmaSampler {
         one_objective(problem)
     }
 
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         true
     }
 

@@ -306,7 +306,7 @@ impl Sampler for EvolutionSampler {
         Ok(())
     }
 
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         true
     }
 

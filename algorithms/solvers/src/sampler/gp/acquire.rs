@@ -15,8 +15,10 @@ use boxwood_numeric::Rows;
 use boxwood_surrogate::{GpModel, JointPosterior, Posterior};
 
 use super::front::Front;
+use super::line::{best_on_line, direction};
 use super::models::{Fitting, Models, Target, pending};
-use super::settings::{Batch, Criterion};
+use super::safe::SafeSet;
+use super::settings::{Batch, Criterion, Subspace};
 use crate::history::{Entry, Known};
 use crate::sampler::Proposal;
 use crate::sampler::model::{Candidates, Design, best_unknown, numeric, predict_loss};
@@ -119,7 +121,26 @@ impl Choosing<'_> {
         }
         let budget = self.budget(models);
         let starts = models.starts().map_err(|error| numeric(&error))?;
-        let best = best_unknown(acquisition, self.space, &starts, &budget, seed, known)?;
+        let settings = self.fitting.settings;
+        let best = if let Some(probability) = settings.safe {
+            SafeSet::new(probability, models)
+                .best(acquisition, self.space, &budget, seed, known)
+                .map_err(|error| numeric(&error))?
+        } else {
+            let on_line = self
+                .direction(models, &starts, seed)
+                .map_err(|error| numeric(&error))?
+                .map(|direction| {
+                    best_on_line(acquisition, self.space, starts.row(0), &direction, seed, known)
+                })
+                .transpose()
+                .map_err(|error| numeric(&error))?
+                .flatten();
+            match on_line {
+                Some(found) => Some(found),
+                None => best_unknown(acquisition, self.space, &starts, &budget, seed, known)?,
+            }
+        };
         let Some(candidate) = best else { return Ok(None) };
         // What cost, beliefs and waiting points made of the improvement does not count as less of it.
         let expects = matches!(self.criterion_for(models), Criterion::LogEi | Criterion::NoisyEi);
@@ -139,6 +160,25 @@ impl Choosing<'_> {
     fn budget(&self, models: &Models) -> Budget {
         let size = models.observations.len() as f64 * (models.count() as f64).sqrt();
         self.design.budget(size as usize, self.space.layout().len())
+    }
+
+    /// Where the line through the best result leads; nothing where the whole space is searched.
+    fn direction(
+        &self,
+        models: &Models,
+        starts: &Rows,
+        seed: Seed,
+    ) -> Result<Option<Vec<f64>>, AcquisitionError> {
+        let subspace = self.fitting.settings.subspace;
+        if subspace == Subspace::Full || starts.is_empty() {
+            return Ok(None);
+        }
+        let model = models.objectives.first().map(AsRef::as_ref);
+        let slope = match model.filter(|_| subspace == Subspace::Descent) {
+            Some(model) => model.predict_gradient(starts.row(0))?.map(|point| point.mean_gradient),
+            None => None,
+        };
+        Ok(direction(subspace, self.space.layout(), starts.row(0), slope.as_deref(), seed))
     }
 
     /// A row with what the models say of it, but for its acquisition.
@@ -319,9 +359,9 @@ impl Choosing<'_> {
                 thompson_choices(objective.as_ref(), &limited, &rows, CHOICES, seed)?
             }
             (Criterion::Thompson, several) => thompson_choices_multi(&joint(several), &rows, CHOICES, seed)?,
-            (_, several) => {
-                let mut parts = Vec::with_capacity(several.len());
-                for model in several {
+            _ => {
+                let mut parts = Vec::with_capacity(models.objectives.len());
+                for model in &models.objectives {
                     let best = noisy_incumbent(model.as_ref(), &models.observations.rows)?;
                     let best = best.map_or(f64::INFINITY, |best| best.value);
                     parts.push(LogExpectedImprovement::new(model.as_ref(), best));

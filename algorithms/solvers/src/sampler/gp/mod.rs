@@ -1,13 +1,16 @@
 //! Bayesian optimization with Gaussian processes.
 //!
 //! `settings` reads what a user chose, `data` gathers what was measured, `models` fits it, `acquire` turns models into the
-//! next point; `front` and `beliefs` serve it; `transfer` adds earlier studies to the models.
+//! next point; `front` and `beliefs` serve it; `line` and `safe` restrict where it may lie; `transfer` adds earlier studies to
+//! the models.
 
 mod acquire;
 mod beliefs;
 mod data;
 mod front;
+mod line;
 mod models;
+mod safe;
 mod settings;
 mod transfer;
 
@@ -27,6 +30,7 @@ use crate::history::Known;
 use crate::parameters::Parameters;
 
 pub(crate) use settings::PARAMETERS;
+pub(crate) use settings::SHARED as SHARED_PARAMETERS;
 pub(crate) use transfer::PARAMETERS as TRANSFER_PARAMETERS;
 
 /// Trials at which a belief has the power one where the study has no budget of trials.
@@ -61,7 +65,7 @@ impl GpSampler {
     pub(crate) fn read_learning(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
         Ok(Self {
             design: Design::read(parameters)?,
-            settings: Settings::default(),
+            settings: Settings::read_shared(parameters)?,
             cache: GpCache::new(),
             learning: Some(Learning::read(parameters)?),
         })
@@ -121,6 +125,15 @@ fn fit_with(
 impl Sampler for GpSampler {
     fn accepts(&self, problem: &Problem) -> Result<(), String> {
         self.settings.accept(problem)?;
+        if self.settings.safe.is_some() && self.design.random_fraction > 0.0 {
+            return Err(
+                "random_fraction: a random point is not a safe one; leave it at 0 with `safe_probability`"
+                    .into(),
+            );
+        }
+        if self.learning.as_ref().is_some_and(|learning| learning.applies(problem)) {
+            self.settings.accept_sources(problem.objectives().len())?;
+        }
         self.belief(problem).map(|_| ())
     }
 
@@ -133,8 +146,9 @@ impl Sampler for GpSampler {
         self.design.models()
     }
 
-    fn starts_from_default(&self) -> bool {
-        true
+    fn starts_from_default(&self, problem: &Problem) -> bool {
+        // Nothing says that the default keeps the constraints where the user knows points that do.
+        self.settings.safe.is_none() || problem.initial_points().is_empty()
     }
 
     fn warm_rows(&self, problem: &Problem) -> Vec<Vec<f64>> {
@@ -149,7 +163,8 @@ impl Sampler for GpSampler {
         let rung = request.history.model_rung(width + 2);
         let level = rung.map(|rung| &request.history.levels[rung.0 as usize]);
         let ready = level.is_some_and(|level| level.entries.len() >= 2);
-        let refused = |reason| Unsupported { solver: "bo".into(), reason };
+        let solver = if self.learning.is_some() { "transfer" } else { "bo" };
+        let refused = |reason| Unsupported { solver: solver.into(), reason };
         let belief = self.belief(problem).map_err(refused)?;
         let budget = problem.max_trials().map(|trials| PriorWeighted::strength_for_budget(trials as usize));
         let criterion = self.settings.criterion(problem.objectives().len());
@@ -200,7 +215,10 @@ impl Sampler for GpSampler {
             models.believe(chosen).map_err(|error| numeric(&error))?;
             choosing.pick(models, seed, known)
         };
-        let mut proposals = mix(request, known, &design, ready, &mut pick)?;
+        let mut proposals = match self.settings.safe {
+            Some(_) => safe::propose(request, known, &design, ready, &mut pick)?,
+            None => mix(request, known, &design, ready, &mut pick)?,
+        };
         proposals.numbers.extend(models.as_ref().map(numbers).unwrap_or_default());
         if learning.is_some() {
             for source in problem.sources().iter().filter(|source| source.rows().len() < source.given()) {

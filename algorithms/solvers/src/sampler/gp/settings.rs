@@ -9,45 +9,80 @@ use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 /// Objectives up to which a hypervolume improvement is computed exactly; boxes grow too fast beyond.
 const MOST_BOXED: usize = 4;
 
+const RANDOM_FRACTION: ParameterInfo = ParameterInfo {
+    name: "random_fraction",
+    kind: ParameterKind::Number { default: 0.0, low: 0.0, high: 1.0 },
+    meaning: "Share of points drawn at random once the model is used.",
+};
+const ACQUISITION: ParameterInfo = ParameterInfo {
+    name: "acquisition",
+    kind: ParameterKind::Choice {
+        default: "auto",
+        choices: &[
+            "auto",
+            "log_ei",
+            "noisy_ei",
+            "pi",
+            "lcb",
+            "thompson",
+            "mes",
+            "ehvi",
+            "noisy_ehvi",
+            "parego",
+            "mesmo",
+            "usemo",
+        ],
+    },
+    meaning: "What makes a point worth trying. auto is log_ei for one objective (noisy_ei while the results look noisy), \
+              ehvi for 2 to 4, parego for more.",
+};
+const BATCH: ParameterInfo = ParameterInfo {
+    name: "batch",
+    kind: ParameterKind::Choice {
+        default: "auto",
+        choices: &["auto", "believer", "local_penalization", "median_imputation", "ucb_pe"],
+    },
+    meaning: "What pending points are taken to return: the model's mean (believer), the median loss, or nothing with a \
+              penalty around them (local_penalization); ucb_pe explores by deviation (Vizier's, one objective \
+              without constraints). auto is local_penalization for log_ei, pi and mes, else believer.",
+};
+const FAILURES: ParameterInfo = ParameterInfo {
+    name: "failures",
+    kind: ParameterKind::Choice { default: "both", choices: &["probability", "bad_loss", "both"] },
+    meaning: "What failed trials teach: where points fail, a bad loss there, or both.",
+};
+const COST_AWARE: ParameterInfo = ParameterInfo {
+    name: "cost_aware",
+    kind: ParameterKind::Flag { default: false },
+    meaning: "Divides by the expected seconds of a trial, less and less as the budget of trials is used.",
+};
+const REFERENCE_POINT: ParameterInfo = ParameterInfo {
+    name: "reference_point",
+    kind: ParameterKind::Document { shape: "one number per objective" },
+    meaning: "Values of the objectives beyond which a point is worth nothing; the worst of the front and a tenth of its \
+              range when absent.",
+};
+const BELIEFS: ParameterInfo = ParameterInfo {
+    name: "beliefs",
+    kind: ParameterKind::Document { shape: "parameter: {center, deviation} or {weights: {choice: weight}}" },
+    meaning: "Where the best point may lie: a centre in the parameter's units and a deviation as a share of its range \
+              on its scale (0.1 when absent), or a weight per choice. Fades as results come in.",
+};
+const BELIEF_STRENGTH: ParameterInfo = ParameterInfo {
+    name: "belief_strength",
+    kind: ParameterKind::OptionalNumber { low: 0.0, high: 1e6 },
+    meaning: "Number of results at which a belief has the power one; a tenth of the budget of trials, or 10, when absent.",
+};
+
+/// Parameters of Bayesian optimization that make sense with earlier studies too.
+pub(crate) const SHARED: [ParameterInfo; 8] =
+    [RANDOM_FRACTION, ACQUISITION, BATCH, FAILURES, COST_AWARE, REFERENCE_POINT, BELIEFS, BELIEF_STRENGTH];
+
 /// Parameters of Bayesian optimization beside the design's.
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[
-    ParameterInfo {
-        name: "random_fraction",
-        kind: ParameterKind::Number { default: 0.0, low: 0.0, high: 1.0 },
-        meaning: "Share of points drawn at random once the model is used.",
-    },
-    ParameterInfo {
-        name: "acquisition",
-        kind: ParameterKind::Choice {
-            default: "auto",
-            choices: &[
-                "auto",
-                "log_ei",
-                "noisy_ei",
-                "pi",
-                "lcb",
-                "thompson",
-                "mes",
-                "ehvi",
-                "noisy_ehvi",
-                "parego",
-                "mesmo",
-                "usemo",
-            ],
-        },
-        meaning: "What makes a point worth trying. auto is log_ei for one objective (noisy_ei while the results look noisy), \
-                  ehvi for 2 to 4, parego for more.",
-    },
-    ParameterInfo {
-        name: "batch",
-        kind: ParameterKind::Choice {
-            default: "auto",
-            choices: &["auto", "believer", "local_penalization", "median_imputation", "ucb_pe"],
-        },
-        meaning: "What pending points are taken to return: the model's mean (believer), the median loss, or nothing with a \
-                  penalty around them (local_penalization); ucb_pe explores by deviation (Vizier's, one objective \
-                  without constraints). auto is local_penalization for log_ei, pi and mes, else believer.",
-    },
+    RANDOM_FRACTION,
+    ACQUISITION,
+    BATCH,
     ParameterInfo {
         name: "kernel",
         kind: ParameterKind::Choice { default: "matern52", choices: &["matern52", "squared_exponential"] },
@@ -82,34 +117,22 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
         meaning: "Draws of the hyperparameters from their posterior over which log_ei and parego are averaged, up to 200 \
                   results; 0 takes the most probable ones. No better on the suite `single`, at three times the time.",
     },
+    FAILURES,
+    COST_AWARE,
+    REFERENCE_POINT,
+    BELIEFS,
+    BELIEF_STRENGTH,
     ParameterInfo {
-        name: "failures",
-        kind: ParameterKind::Choice { default: "both", choices: &["probability", "bad_loss", "both"] },
-        meaning: "What failed trials teach: where points fail, a bad loss there, or both.",
+        name: "subspace",
+        kind: ParameterKind::Choice { default: "full", choices: &["full", "line", "coordinate", "descent"] },
+        meaning: "Where the acquisition is maximized: everywhere, or per point on one line through the best result (LineBO): a \
+                  random one, along a random number, or down the model's slope. Categories change one at a time.",
     },
     ParameterInfo {
-        name: "cost_aware",
-        kind: ParameterKind::Flag { default: false },
-        meaning: "Divides by the expected seconds of a trial, less and less as the budget of trials is used.",
-    },
-    ParameterInfo {
-        name: "reference_point",
-        kind: ParameterKind::Document { shape: "one number per objective" },
-        meaning: "Values of the objectives beyond which a point is worth nothing; the worst of the front and a tenth of its \
-                  range when absent.",
-    },
-    ParameterInfo {
-        name: "beliefs",
-        kind: ParameterKind::Document {
-            shape: "parameter: {center, deviation} or {weights: {choice: weight}}",
-        },
-        meaning: "Where the best point may lie: a centre in the parameter's units and a deviation as a share of its range \
-                  on its scale (0.1 when absent), or a weight per choice. Fades as results come in.",
-    },
-    ParameterInfo {
-        name: "belief_strength",
-        kind: ParameterKind::OptionalNumber { low: 0.0, high: 1e6 },
-        meaning: "Number of results at which a belief has the power one; a tenth of the budget of trials, or 10, when absent.",
+        name: "safe_probability",
+        kind: ParameterKind::OptionalNumber { low: 0.5, high: 0.9999 },
+        meaning: "Probability with which every constraint of a proposed point must be predicted to hold (SafeOpt). Starts near \
+                  initial points that hold, or the default point, and moves outwards; any points when absent.",
     },
 ];
 
@@ -153,6 +176,15 @@ pub(super) enum Batch {
     UcbPe,
 }
 
+/// Where the acquisition is maximized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subspace {
+    Full,
+    Line,
+    Coordinate,
+    Descent,
+}
+
 /// What is learned from failed trials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failures {
@@ -186,6 +218,9 @@ pub(super) struct Settings {
     reference_point: Option<Json>,
     pub(super) beliefs: Option<Json>,
     pub(super) belief_strength: Option<f64>,
+    pub(super) subspace: Subspace,
+    /// Probability with which constraints must hold, where points must be safe.
+    pub(super) safe: Option<f64>,
 }
 
 impl Default for Settings {
@@ -199,6 +234,8 @@ impl Default for Settings {
             reference_point: None,
             beliefs: None,
             belief_strength: None,
+            subspace: Subspace::Full,
+            safe: None,
         }
     }
 }
@@ -230,6 +267,18 @@ fn process(parameters: &Parameters<'_>) -> Result<GpOptions, Unsupported> {
 
 impl Settings {
     pub(super) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
+        let subspace = match parameters.choice("subspace")? {
+            "line" => Subspace::Line,
+            "coordinate" => Subspace::Coordinate,
+            "descent" => Subspace::Descent,
+            _ => Subspace::Full,
+        };
+        let safe = parameters.optional_number("safe_probability")?;
+        Ok(Self { process: process(parameters)?, subspace, safe, ..Self::read_shared(parameters)? })
+    }
+
+    /// The choices of [`SHARED`]; everything else at its default.
+    pub(super) fn read_shared(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
         let named = parameters.choice("acquisition")?;
         let criterion = CRITERIA.iter().find(|(name, _)| *name == named).map(|(_, criterion)| *criterion);
         let batch = match parameters.choice("batch")? {
@@ -247,12 +296,12 @@ impl Settings {
         Ok(Self {
             criterion,
             batch,
-            process: process(parameters)?,
             failures,
             cost_aware: parameters.flag("cost_aware")?,
             reference_point: parameters.document("reference_point").cloned(),
             beliefs: parameters.document("beliefs").cloned(),
             belief_strength: parameters.optional_number("belief_strength")?,
+            ..Self::default()
         })
     }
 
@@ -339,6 +388,60 @@ impl Settings {
             _ => {}
         }
         self.reference_losses(problem)?;
+        if self.subspace != Subspace::Full && matches!(criterion, Criterion::Thompson | Criterion::Usemo) {
+            return Err(format!("subspace: {name} chooses among fixed candidates, not on a line"));
+        }
+        self.accept_safety(problem)
+    }
+
+    /// Whether points of the problem can be kept safe.
+    fn accept_safety(&self, problem: &Problem) -> Result<(), String> {
+        if self.safe.is_none() {
+            return Ok(());
+        }
+        let objectives = problem.objectives().len();
+        let refuse = |reason: &str| Err(format!("safe_probability: {reason}"));
+        if problem.constraints().is_empty() {
+            return refuse("the study has no constraints that points could keep");
+        }
+        if problem.initial_points().is_empty() && problem.space().default_point().is_none() {
+            return refuse(
+                "at least one initial point that keeps the constraints is needed, or a valid default point",
+            );
+        }
+        if problem.ladder().len() > 1 {
+            return refuse("constraints must be measured in full, the study has a fidelity");
+        }
+        if objectives > 1 {
+            return refuse("one objective is needed, the study has several");
+        }
+        let takes = matches!(self.criterion(objectives), Criterion::LogEi | Criterion::Pi | Criterion::Mes);
+        if !takes || self.batch(objectives) != Batch::LocalPenalization {
+            return refuse("only log_ei, pi and mes with batch local_penalization keep to what was measured");
+        }
+        if self.subspace != Subspace::Full {
+            return refuse("the safe set is searched as a whole; leave `subspace` at full");
+        }
+        Ok(())
+    }
+
+    /// Whether the choices fit models that earlier studies have a part in; the reason when they do not.
+    pub(super) fn accept_sources(&self, objectives: usize) -> Result<(), String> {
+        let criterion = self.criterion(objectives);
+        if self.batch(objectives) == Batch::UcbPe {
+            return Err(
+                "batch: ucb_pe compares deviations of this study's own model, in which sources have no \
+                        part; choose another, or `transfer: none`"
+                    .into(),
+            );
+        }
+        if criterion.draws_jointly() {
+            return Err(format!(
+                "acquisition: {} draws from this study's own model, in which sources have no part; choose log_ei, pi, \
+                 lcb, ehvi, parego or usemo, or `transfer: none`",
+                criterion.name()
+            ));
+        }
         Ok(())
     }
 
@@ -387,6 +490,11 @@ impl Criterion {
             Self::Thompson => objectives == 1,
             _ => true,
         }
+    }
+
+    /// Whether it needs joint draws, which a combination of several studies' models does not have.
+    fn draws_jointly(self) -> bool {
+        matches!(self, Self::NoisyEi | Self::NoisyEhvi | Self::Thompson | Self::Mes | Self::Mesmo)
     }
 
     /// Whether probabilities and costs can be added in logarithms.

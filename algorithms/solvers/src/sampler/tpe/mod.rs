@@ -159,7 +159,7 @@ impl Sampler for TpeSampler {
         }
     }
 
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         true
     }
 

@@ -69,7 +69,7 @@ impl Sampler for TurboSampler {
         }
     }
 
-    fn starts_from_default(&self) -> bool {
+    fn starts_from_default(&self, _problem: &Problem) -> bool {
         true
     }
 

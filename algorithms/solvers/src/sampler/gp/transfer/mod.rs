@@ -22,13 +22,8 @@ pub(super) const INITIAL_TRIALS: usize = 2;
 /// Fits that are remembered of a source: one per objective and constraint.
 const REMEMBERED: usize = 32;
 
-/// Parameters besides the design's.
+/// Parameters besides the design's and those shared with plain Bayesian optimization.
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[
-    ParameterInfo {
-        name: "random_fraction",
-        kind: ParameterKind::Number { default: 0.0, low: 0.0, high: 1.0 },
-        meaning: "Share of points drawn at random once the model is used.",
-    },
     ParameterInfo {
         name: "transfer",
         kind: ParameterKind::Choice {
