@@ -84,6 +84,9 @@ pub struct Provenance {
     /// possible loss of a feasible point, native loss units; absent where the sampler computes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regret_bound: Option<f64>,
+    /// Trial from whose point a local search made this one by a step; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TrialNumber>,
     /// Number of the plan; filled in by the planner.
     #[serde(default)]
     pub plan: u64,

@@ -150,6 +150,7 @@ impl Composed {
                 regret_bound: proposal.regret_bound,
                 predicted_mean: proposal.prediction.map(|(mean, _)| mean),
                 predicted_deviation: proposal.prediction.map(|(_, deviation)| deviation),
+                parent: proposal.parent,
                 ..Provenance::default()
             };
             let point = view.problem().space().decode(&proposal.row);

@@ -8,10 +8,11 @@ use crate::composed::Composed;
 use crate::early_stopping::{EarlyStopping, PARAMETERS as STOPPING_PARAMETERS};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
-    BOHB_PARAMETERS, CMA_PARAMETERS, CmaSampler, DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler,
-    FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GP_SHARED_PARAMETERS, GRID_PARAMETERS, GpSampler,
-    GridSampler, LATIN_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler,
-    SobolSampler, TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
+    BLEND_PARAMETERS, BOHB_PARAMETERS, BlendSampler, CMA_PARAMETERS, CmaSampler, DESIGN_PARAMETERS,
+    EVOLUTION_PARAMETERS, EvolutionSampler, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS,
+    GP_SHARED_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler, LATIN_PARAMETERS, LOCAL_PARAMETERS,
+    LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler, TPE_PARAMETERS,
+    TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -37,6 +38,9 @@ enum SamplerKind {
     Grid,
     Evolution,
     Cma,
+    Blend,
+    /// Local threads without a global search.
+    Local,
     Gp,
     Forest,
     Tpe,
@@ -160,6 +164,20 @@ const SOLVERS: &[Entry] = &[
         "CMA-ES with margin for integers and restarts, for thousands of cheap evaluations.",
     ),
     entry(
+        "blend_search",
+        &[],
+        SamplerKind::Blend,
+        SchedulerKind::Full,
+        "Local searches by random directions beside a global one, trials given to whichever improves fastest per cost.",
+    ),
+    entry(
+        "cfo",
+        &["flow2"],
+        SamplerKind::Local,
+        SchedulerKind::Full,
+        "Direct search along random directions from the default point, with restarts: `blend_search` without a global search.",
+    ),
+    entry(
         "successive_halving",
         &[],
         SamplerKind::Open,
@@ -242,6 +260,8 @@ impl SamplerKind {
             Self::Grid => GRID_PARAMETERS.to_vec(),
             Self::Evolution => EVOLUTION_PARAMETERS.to_vec(),
             Self::Cma => CMA_PARAMETERS.to_vec(),
+            Self::Blend => [BLEND_PARAMETERS, LOCAL_PARAMETERS, DESIGN_PARAMETERS].concat(),
+            Self::Local => LOCAL_PARAMETERS.to_vec(),
             Self::Gp => [DESIGN_PARAMETERS, GP_PARAMETERS].concat(),
             Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
@@ -277,6 +297,8 @@ impl SamplerKind {
             Self::Grid => Box::new(GridSampler::read(parameters)?),
             Self::Evolution => Box::new(EvolutionSampler::read(parameters)?),
             Self::Cma => Box::new(CmaSampler::read(parameters)?),
+            Self::Blend => Box::new(BlendSampler::read(parameters)?),
+            Self::Local => Box::new(BlendSampler::read_local(parameters)?),
             Self::Gp => Box::new(GpSampler::read(parameters)?),
             Self::Forest => Box::new(ForestSampler::read(parameters)?),
             Self::Tpe => Box::new(TpeSampler::read(parameters)?),

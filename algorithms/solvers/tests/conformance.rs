@@ -46,6 +46,8 @@ conformance! {
     grid: Basic;
     evolution: Basic, SeveralObjectives;
     cma_es: Basic;
+    blend_search: Basic;
+    cfo: Basic;
     bo: Basic, SeveralObjectives;
     forest: Basic;
     tpe: Basic, SeveralObjectives;
@@ -112,6 +114,18 @@ fn variants_of_evolution_keep_the_contract() {
             spec.parameters.insert("screening".into(), screening.into());
             // Few, so that the runs get past the first ones.
             spec.parameters.insert("population".into(), 4.into());
+            boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
+        };
+        solver_conformance(&make, &[Tier::Basic]);
+    }
+}
+
+#[test]
+fn blended_searches_keep_the_contract_with_any_global_one() {
+    for global in ["tpe", "random", "none"] {
+        let make = move |problem: &Problem| {
+            let mut spec = SolverSpec::named("blend_search");
+            spec.parameters.insert("global".into(), global.into());
             boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
         };
         solver_conformance(&make, &[Tier::Basic]);

@@ -129,13 +129,13 @@ pub(super) fn spread_hypercube(
     best.map(|(_, rows)| rows)
 }
 
-fn categorical_columns(space: &SearchSpace) -> Vec<bool> {
+pub(super) fn categorical_columns(space: &SearchSpace) -> Vec<bool> {
     let is = |kind: &DimensionKind| matches!(kind, DimensionKind::Categorical { .. });
     space.dimensions().iter().map(|dimension| is(&dimension.kind)).collect()
 }
 
 /// Squared distance of two encoded rows; a differing choice or a parameter active in one row counts one.
-fn squared_distance(a: &[f64], b: &[f64], categorical: &[bool]) -> f64 {
+pub(super) fn squared_distance(a: &[f64], b: &[f64], categorical: &[bool]) -> f64 {
     let part = |a: f64, b: f64, categorical: bool| match (a.is_nan(), b.is_nan()) {
         (true, true) => 0.0,
         (false, false) if !categorical => (a - b) * (a - b),

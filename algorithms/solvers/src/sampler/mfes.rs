@@ -183,6 +183,7 @@ impl Sampler for MfesSampler {
                 model: Some(Self::text(levels, request.view)),
                 row: candidate.row,
                 sampler: "mfes",
+                parent: None,
             }))
         };
         let mut proposals = mix(request, known, &self.design, ready, &mut pick)?;

@@ -1,5 +1,6 @@
 //! Samplers choose points; they know nothing of brackets and promotions.
 
+mod blend;
 mod cma;
 mod design;
 mod evolution;
@@ -17,8 +18,9 @@ mod sobol;
 mod tpe;
 mod turbo;
 
-use boxwood_core::{Problem, Seed, Signal, SolverError, StopFlag, StudyView};
+use boxwood_core::{Problem, Seed, Signal, SolverError, StopFlag, StudyView, TrialNumber};
 
+pub(crate) use blend::{BlendSampler, LOCAL_PARAMETERS, PARAMETERS as BLEND_PARAMETERS};
 pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
 pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
 pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
@@ -70,6 +72,8 @@ pub(crate) struct Proposal {
     pub(crate) regret_bound: Option<f64>,
     /// Predicted mean and standard deviation of the first objective's loss, native units.
     pub(crate) prediction: Option<(f64, f64)>,
+    /// Trial that a local search stepped from.
+    pub(crate) parent: Option<TrialNumber>,
 }
 
 impl Proposal {
@@ -82,6 +86,7 @@ impl Proposal {
             log_improvement: None,
             regret_bound: None,
             prediction: None,
+            parent: None,
         }
     }
 }

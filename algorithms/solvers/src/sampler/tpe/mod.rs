@@ -56,9 +56,12 @@ const fn random_fraction(default: f64) -> ParameterInfo {
     }
 }
 
+/// Points drawn per proposal.
+const DRAWN: u64 = 64;
+
 const CANDIDATES: ParameterInfo = ParameterInfo {
     name: "candidates",
-    kind: ParameterKind::Integer { default: 64, low: 1, high: 1_000_000 },
+    kind: ParameterKind::Integer { default: DRAWN, low: 1, high: 1_000_000 },
     meaning: "Points drawn from the good density, of which the one with the best ratio is proposed.",
 };
 
@@ -92,6 +95,13 @@ impl TpeSampler {
         let multivariate = parameters.flag(MULTIVARIATE.name)?;
         let densities = Densities::Tree(ParzenOptions { multivariate, ..ParzenOptions::default() });
         Ok(Self { design: Design::read(parameters)?, densities })
+    }
+
+    /// The estimator of the tree with everything but the design at its default.
+    pub(crate) fn new(design: Design) -> Self {
+        let candidates = if design.candidates == 0 { DRAWN as usize } else { design.candidates };
+        let densities = Densities::Tree(ParzenOptions::default());
+        Self { design: Design { candidates, ..design }, densities }
     }
 
     pub(crate) fn read_bohb(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {

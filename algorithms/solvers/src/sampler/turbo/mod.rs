@@ -264,6 +264,7 @@ impl<'a> Models<'a> {
             model: Some(format!("Gaussian process on {} results of a trust region", self.results)),
             row: candidate.row,
             sampler: "turbo",
+            parent: None,
         }))
     }
 }
