@@ -15,9 +15,11 @@ use serde_json::{Value as Json, json};
 
 fn parameter() -> impl Strategy<Value = Json> {
     prop_oneof![
-        (0_i64..3, 0_i64..4).prop_map(|(low, more)| json!({"type": "integer", "low": low, "high": low + more})),
-        (1_i64..9, 1_i64..90)
-            .prop_map(|(low, more)| json!({"type": "integer", "low": low, "high": low + more, "scale": "log"})),
+        (0_i64..3, 0_i64..4)
+            .prop_map(|(low, more)| json!({"type": "integer", "low": low, "high": low + more})),
+        (1_i64..9, 1_i64..90).prop_map(
+            |(low, more)| json!({"type": "integer", "low": low, "high": low + more, "scale": "log"})
+        ),
         (-5_f64..5.0, 1e-12_f64..9.0)
             .prop_map(|(low, more)| json!({"type": "float", "low": low, "high": low + more})),
         (1e-9_f64..1.0, 1.5_f64..1e6)
@@ -34,13 +36,16 @@ fn parameter() -> impl Strategy<Value = Json> {
 fn problem() -> impl Strategy<Value = ProblemSpec> {
     let parameters = prop::collection::vec((parameter(), 0_u8..4), 0..4);
     (parameters, any::<bool>(), any::<bool>()).prop_map(|(parameters, forbids, budget)| {
-        let mut all = vec![json!({"name": "switch", "type": "categorical", "choices": ["on", "off", "auto"]})];
+        let mut all =
+            vec![json!({"name": "switch", "type": "categorical", "choices": ["on", "off", "auto"]})];
         for (index, (mut parameter, depends)) in parameters.into_iter().enumerate() {
             parameter["name"] = json!(format!("p{index}"));
             match (depends, index) {
                 (0, _) => parameter["when"] = json!({"parameter": "switch", "equals": "on"}),
                 // A chain of conditions.
-                (1, 1..) => parameter["when"] = json!({"parameter": format!("q{}", index - 1), "equals": true}),
+                (1, 1..) => {
+                    parameter["when"] = json!({"parameter": format!("q{}", index - 1), "equals": true});
+                }
                 _ => {}
             }
             all.push(parameter);
