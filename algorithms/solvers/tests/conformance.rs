@@ -197,9 +197,13 @@ fn solvers_may_stop_trials_early() {
 
 #[test]
 fn a_bandit_runs_synchronous_solvers_too() {
-    for (inner, allocation) in
-        [("random", "leader"), ("hyperband", "leader"), ("mfes", "leader"), ("hyperband", "turns")]
-    {
+    for (inner, allocation) in [
+        ("random", "leader"),
+        ("cfo", "leader"),
+        ("hyperband", "leader"),
+        ("mfes", "leader"),
+        ("hyperband", "turns"),
+    ] {
         let make = move |problem: &Problem| {
             let mut spec = SolverSpec::named("rising_bandit");
             spec.parameters.insert("inner".into(), inner.into());

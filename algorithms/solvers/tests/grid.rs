@@ -44,7 +44,7 @@ fn problem() -> impl Strategy<Value = ProblemSpec> {
                 (0, _) => parameter["when"] = json!({"parameter": "switch", "equals": "on"}),
                 // A chain of conditions.
                 (1, 1..) => {
-                    parameter["when"] = json!({"parameter": format!("q{}", index - 1), "equals": true})
+                    parameter["when"] = json!({"parameter": format!("q{}", index - 1), "equals": true});
                 }
                 _ => {}
             }

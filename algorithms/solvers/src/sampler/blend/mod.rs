@@ -24,8 +24,8 @@ use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[ParameterInfo {
     name: "global",
     kind: ParameterKind::Choice { default: "bo", choices: &["bo", "tpe", "random", "none"] },
-    meaning: "The global search: a Gaussian process, Parzen densities, random points, or none (CFO), which starts a local one \
-              at a time.",
+    meaning: "The global search: a Gaussian process, Parzen densities, random points, or none (`cfo`), so that a new local one \
+              starts where the others have converged or wait for results.",
 }];
 
 /// Parameters of the local searches.
@@ -116,21 +116,40 @@ impl BlendSampler {
         (self.global.is_none() || compare(best, global).is_le()).then_some(best)
     }
 
-    /// The next new step of a thread.
-    fn step(&self, problem: &Problem, thread: &mut Thread<'_>, known: &mut Known) -> Option<Proposal> {
-        let number = thread.incumbent.trial.number;
-        let from = From { number, row: thread.incumbent.row(), length: thread.length };
-        let seed = Seed(problem.seed()).derive("blend", 0);
-        for place in thread.steps..thread.steps + TRIES {
-            let row = from.step(problem.space(), place, seed);
-            if let Some(row) = row.filter(|row| known.insert(row)) {
-                thread.steps = place + 1;
-                thread.pending += 1;
-                return Some(Proposal { parent: Some(number), ..Proposal::plain(row, "flow2") });
+    /// The next step of the thread whose turn it is; none where it is the global search's.
+    fn local(
+        &self,
+        request: &Request<'_>,
+        threads: &mut Threads<'_>,
+        placed: usize,
+        passed: &mut [bool],
+        known: &mut Known,
+    ) -> Option<Proposal> {
+        while let Some(turn) = self.turn(request, threads, placed, passed) {
+            let proposal = step(request.view.problem(), &mut threads.live[turn], known);
+            if proposal.is_some() {
+                return proposal;
             }
+            passed[turn] = true;
         }
         None
     }
+}
+
+/// The next new step of a thread.
+fn step(problem: &Problem, thread: &mut Thread<'_>, known: &mut Known) -> Option<Proposal> {
+    let number = thread.incumbent.trial.number;
+    let from = From { number, row: thread.incumbent.row(), length: thread.length };
+    let seed = Seed(problem.seed()).derive("blend", 0);
+    for place in thread.steps..thread.steps + TRIES {
+        let row = from.step(problem.space(), place, seed);
+        if let Some(row) = row.filter(|row| known.insert(row)) {
+            thread.steps = place + 1;
+            thread.pending += 1;
+            return Some(Proposal { parent: Some(number), ..Proposal::plain(row, "flow2") });
+        }
+    }
+    None
 }
 
 impl Sampler for BlendSampler {
@@ -144,7 +163,6 @@ impl Sampler for BlendSampler {
     }
 
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError> {
-        let problem = request.view.problem();
         let members = request.history.levels.last().map(Member::all).unwrap_or_default();
         let mut threads = Threads::replay(request.view, &members, self.pace);
         let mut passed = vec![false; threads.live.len()];
@@ -152,28 +170,18 @@ impl Sampler for BlendSampler {
         let mut proposals = Proposals::default();
         for index in 0..request.starts.len() {
             request.stop.check()?;
-            let mut local = None;
-            while let Some(turn) = self.turn(request, &threads, chosen.len(), &passed) {
-                local = self.step(problem, &mut threads.live[turn], known);
-                if local.is_some() {
-                    break;
-                }
-                passed[turn] = true;
+            let mut proposal = self.local(request, &mut threads, chosen.len(), &mut passed, known);
+            if proposal.is_none() {
+                threads.global_pending += 1;
+                let starts = &request.starts[index..=index];
+                let seed = request.seed.derive("global", index as u64);
+                let request = Request { starts, placed: &chosen, seed, ..*request };
+                let global = self.global.as_deref().unwrap_or(&SobolSampler);
+                let mut found = global.propose(&request, known)?;
+                proposals.notes.append(&mut found.notes);
+                proposals.numbers = found.numbers;
+                proposal = found.list.pop();
             }
-            let proposal = match local {
-                Some(proposal) => Some(proposal),
-                None => {
-                    threads.global_pending += 1;
-                    let starts = &request.starts[index..=index];
-                    let seed = request.seed.derive("global", index as u64);
-                    let request = Request { starts, placed: &chosen, seed, ..*request };
-                    let global = self.global.as_deref().unwrap_or(&SobolSampler);
-                    let mut found = global.propose(&request, known)?;
-                    proposals.notes.append(&mut found.notes);
-                    proposals.numbers = found.numbers;
-                    found.list.pop()
-                }
-            };
             let Some(proposal) = proposal else { break };
             chosen.push(proposal.row.clone());
             proposals.list.push(proposal);

@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    fn space(parameters: serde_json::Value) -> SearchSpace {
+    fn space(parameters: &serde_json::Value) -> SearchSpace {
         let spec: ProblemSpec = serde_json::from_value(serde_json::json!({
             "space": {"parameters": parameters}, "objectives": [{"metric": "loss", "goal": "minimize"}],
         }))
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_direction_is_tried_forward_then_backward_at_the_same_length() {
-        let space = space(serde_json::json!([float("x"), float("y"), float("z")]));
+        let space = space(&serde_json::json!([float("x"), float("y"), float("z")]));
         let here = [0.5, 0.4, 0.6];
         let from = From { number: TrialNumber(7), row: &here, length: 0.1 };
         let mut directions = Vec::new();
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn steps_stay_in_the_space_and_change_something_even_without_numbers() {
         let choices = serde_json::json!({"name": "c", "type": "categorical", "choices": ["a", "b", "c"]});
-        let only = space(serde_json::json!([choices]));
+        let only = space(&serde_json::json!([choices]));
         let row = [0.5 / 3.0];
         let from = From { number: TrialNumber(1), row: &row, length: 0.1 };
         for place in 0..20 {
@@ -121,7 +121,7 @@ mod tests {
         }
         let mut depth = float("depth");
         depth["when"] = serde_json::json!({"parameter": "c", "equals": "b"});
-        let conditional = space(serde_json::json!([choices, float("x"), depth]));
+        let conditional = space(&serde_json::json!([choices, float("x"), depth]));
         let row = [0.5 / 3.0, 1.0, f64::NAN];
         let from = From { number: TrialNumber(1), row: &row, length: 0.5 };
         let mut activated = 0;
