@@ -37,6 +37,8 @@ const FALL: f64 = 1.5;
 const NOISE: f64 = 0.1;
 /// Furthest that a target is looked for, in units of the trials so far.
 const FURTHEST: u64 = 100;
+/// Points of a long staircase that curves are drawn through, evenly spaced.
+const MOST_POINTS: usize = 200;
 /// Seed of the chain: equal histories give equal forecasts.
 const CHAIN: u64 = 1;
 
@@ -133,9 +135,13 @@ impl Outlook {
             fall: FALL * range,
             noise: NOISE * range / steps as f64,
         };
-        let times: Vec<f64> = (1..=curve.len()).map(|n| n as f64 / count).collect();
+        let kept = curve.len().min(MOST_POINTS);
+        let places: Vec<usize> = (1..=kept).map(|k| k * curve.len() / kept).collect();
+        let times: Vec<f64> = places.iter().map(|n| *n as f64 / count).collect();
+        let values: Vec<f64> = places.iter().map(|n| curve[n - 1]).collect();
+        let weight = (steps as f64 / kept as f64).min(1.0);
         // A staircase that never fell has no range, of which there is no posterior.
-        let curves = CurvePosterior::fit(&times, curve, steps as f64 / count, prior, CHAIN);
+        let curves = CurvePosterior::fit(&times, &values, weight, prior, CHAIN);
         Self { curves, best, losses }
     }
 

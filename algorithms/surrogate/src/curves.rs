@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn curves_of_every_family_are_continued() {
-        let curves: [(&str, fn(f64) -> f64); 4] = [
+        type Curve = fn(f64) -> f64;
+        let curves: [(&str, Curve); 4] = [
             ("power", |t| 0.2 + 0.9 * (1.0 + t / 0.05).powf(-0.8)),
             ("exponential", |t| 0.3 + 0.8 * (-t / 0.3).exp()),
             ("weibull", |t| 0.1 + (-(t / 0.2).powf(0.6)).exp()),
