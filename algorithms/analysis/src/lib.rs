@@ -20,7 +20,7 @@ mod volume_history;
 pub use arms::{ArmSummary, arm_summaries};
 pub use attribution::{Attribution, Contribution, attributions};
 pub use convergence::{ConvergenceStep, convergence};
-pub use forecast::{GainForecast, gain_forecast};
+pub use forecast::{GainForecast, TargetForecast, gain_forecast};
 pub use importance::{Importance, ImportanceOptions, importance};
 pub use observed::{Observed, observed_at, observed_rung};
 pub use pareto::{ParetoPoint, hypervolume, is_dominated, pareto_front, reference_point};

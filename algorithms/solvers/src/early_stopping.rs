@@ -3,10 +3,12 @@
 //! A rule reads the trial's results at the rungs it has passed and those of the other trials; it is part of every solver
 //! that runs its trials in full. Losses are of the first objective, smaller is better; s is the trial's last rung.
 
+mod forecast;
+
 use boxwood_core::{Problem, Rung, StudyView, TrialNumber, TrialStatus, TrialView, Unsupported, Verdict};
-use boxwood_numeric::normal_cdf;
 
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
+use forecast::Curves;
 
 /// Parameters of early stopping.
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[
@@ -43,12 +45,13 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
         kind: ParameterKind::Number { default: 0.05, low: 0.0, high: 1.0 },
         meaning: "With `forecast`: a trial is stopped when it beats the best full result with less probability.",
     },
+    ParameterInfo {
+        name: "stopping_curves",
+        kind: ParameterKind::Choice { default: "nearest", choices: &["nearest", "parametric", "both"] },
+        meaning: "With `forecast`: what continues the trial's curve. Curves of other trials that are alike so far; saturating \
+                  curves (powers, exponentials, ...) through its own results; or both, which must then both be sure.",
+    },
 ];
-
-/// Curves are compared in units of the spread of losses; a curve one such unit times this away has half the weight.
-const BANDWIDTH: f64 = 0.5;
-/// Fewest degrees of freedom of a forecast: below, Student's distribution has no variance.
-const LEAST_FREEDOM: f64 = 3.0;
 
 /// A rule and from when on it is used.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,8 +67,11 @@ enum Rule {
     Percentile(f64),
     /// Native value of the metric.
     Threshold(f64),
-    /// Least probability of beating the best.
-    Forecast(f64),
+    Forecast {
+        /// Least probability of beating the best.
+        probability: f64,
+        curves: Curves,
+    },
 }
 
 impl EarlyStopping {
@@ -81,7 +87,14 @@ impl EarlyStopping {
                         .refuse("`stopping_threshold` must be given with `early_stopping` = `threshold`")
                 })?)
             }
-            "forecast" => Rule::Forecast(parameters.number("stopping_probability")?),
+            "forecast" => Rule::Forecast {
+                probability: parameters.number("stopping_probability")?,
+                curves: match parameters.choice("stopping_curves")? {
+                    "parametric" => Curves::Parametric,
+                    "both" => Curves::Both,
+                    _ => Curves::Nearest,
+                },
+            },
             _ => return Ok(None),
         };
         let after = parameters.integer("stopping_after")? as usize;
@@ -111,7 +124,9 @@ impl EarlyStopping {
             Rule::Median => self.by_median(view, trial, last.rung),
             Rule::Percentile(percentile) => self.by_percentile(view, trial, last.rung, percentile),
             Rule::Threshold(value) => by_threshold(view.problem(), trial, value),
-            Rule::Forecast(probability) => self.by_forecast(view, trial, last.rung, probability),
+            Rule::Forecast { probability, curves } => {
+                forecast::reason(view, trial, last.rung, self.after, curves, probability)
+            }
         };
         reason.map_or(Verdict::Continue, Verdict::Stop)
     }
@@ -151,61 +166,6 @@ impl EarlyStopping {
             format!("percentile rule at rung {}: {best} is worse than {bound} ({percentile} %)", rung.0)
         })
     }
-
-    /// Stopped when a forecast of the loss at the top leaves too little probability of beating the best one there.
-    ///
-    /// The loss at the top is the present one less what similar curves still gained from s on. A completed trial's gain
-    /// has weight `1 / (1 + d^2)`, d being the root mean square distance of the two curves up to s in units of
-    /// [`BANDWIDTH`] times the interquartile range of losses, at s or at the top, whichever is wider. With n effective
-    /// curves, `(sum w)^2 / sum w^2`, the forecast is normal with the weighted mean and the variance of Student's
-    /// predictive distribution, `(1 + 1/n) v f / (f - 2)` for `f = n - 1` degrees of freedom. Gains often have two modes
-    /// (a plateau that some curves leave), so that the chance is at least the weighted share of gains that would win,
-    /// `(wins + 1/2) / (n + 1)`: nothing is stopped before n is about `1 / (2 p)`.
-    fn by_forecast(
-        &self,
-        view: &StudyView,
-        trial: &TrialView,
-        rung: Rung,
-        probability: f64,
-    ) -> Option<String> {
-        let top = view.problem().ladder().top();
-        let now = loss_at(trial, rung)?;
-        let curves: Vec<(&TrialView, f64, f64)> = others(view, trial)
-            .filter_map(|other| Some((other, loss_at(other, rung)?, loss_at(other, top)?)))
-            .collect();
-        if curves.len() < self.after {
-            return None;
-        }
-        let best = curves.iter().map(|(_, _, last)| *last).fold(f64::INFINITY, f64::min);
-        let at_rung: Vec<f64> = curves.iter().map(|(_, loss, _)| *loss).collect();
-        let at_top: Vec<f64> = curves.iter().map(|(.., last)| *last).collect();
-        let unit = BANDWIDTH * spread(at_rung)?.max(spread(at_top)?);
-        let weights: Vec<f64> =
-            curves.iter().map(|(other, ..)| 1.0 / (1.0 + distance(trial, other, rung, unit))).collect();
-        let (total, squares) =
-            (weights.iter().sum::<f64>(), weights.iter().map(|weight| weight * weight).sum::<f64>());
-        let gains: Vec<f64> = curves.iter().map(|(_, loss, last)| loss - last).collect();
-        let weighted = |values: &dyn Fn(f64) -> f64| {
-            weights.iter().zip(&gains).map(|(weight, gain)| weight * values(*gain)).sum::<f64>() / total
-        };
-        let effective = total * total / squares;
-        let gain = weighted(&|gain| gain);
-        let variance =
-            weighted(&|value| (value - gain) * (value - gain)) * effective / (effective - 1.0).max(1.0);
-        let freedom = (effective - 1.0).max(LEAST_FREEDOM);
-        let deviation = ((1.0 + 1.0 / effective) * variance * freedom / (freedom - 2.0)).sqrt();
-        let wins = weighted(&|gain| f64::from(u8::from(now - gain < best))) * effective;
-        let counted = (wins + 0.5) / (effective + 1.0);
-        let chance = normal_cdf((best - (now - gain)) / deviation).max(counted);
-        // Nothing alike, or curves without any spread, gives no forecast.
-        (deviation > 0.0 && chance < probability).then(|| {
-            format!(
-                "forecast at rung {}: {now} would end at {} and beat {best} with probability {chance:.3}",
-                rung.0,
-                now - gain
-            )
-        })
-    }
 }
 
 /// Stopped when the last result is worse than a value of the metric.
@@ -231,17 +191,6 @@ fn loss_at(trial: &TrialView, rung: Rung) -> Option<f64> {
 fn losses(trial: &TrialView, rung: Rung) -> Vec<f64> {
     let passed = trial.results.iter().filter(|result| result.rung <= rung);
     passed.filter_map(|result| result.losses.first().copied()).collect()
-}
-
-/// Mean squared distance of two curves over the rungs up to `rung` that both have, in the given unit.
-fn distance(trial: &TrialView, other: &TrialView, rung: Rung, unit: f64) -> f64 {
-    let both = trial
-        .results
-        .iter()
-        .filter(|result| result.rung <= rung)
-        .filter_map(|result| Some((result.losses.first()? - loss_at(other, result.rung)?).powi(2)));
-    let (sum, count) = both.fold((0.0, 0_u32), |(sum, count), square| (sum + square, count + 1));
-    if unit > 0.0 { sum / f64::from(count.max(1)) / (unit * unit) } else { 0.0 }
 }
 
 fn least(values: &[f64]) -> Option<f64> {

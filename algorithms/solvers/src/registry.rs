@@ -14,7 +14,7 @@ use crate::sampler::{
     LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler, TPE_PARAMETERS,
     TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
 };
-use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
+use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Scheduler, read_halving};
 
 /// What a named solver is, for documentation and help texts.
 #[derive(Debug, Clone, PartialEq)]
@@ -322,8 +322,8 @@ impl SchedulerKind {
     fn read(self, parameters: &Parameters<'_>) -> Result<Box<dyn Scheduler>, Unsupported> {
         Ok(match self {
             Self::Full => Box::new(Full),
-            Self::SuccessiveHalving => Box::new(Halving::read(parameters, false)?),
-            Self::Hyperband => Box::new(Halving::read(parameters, true)?),
+            Self::SuccessiveHalving => read_halving(parameters, false)?,
+            Self::Hyperband => read_halving(parameters, true)?,
             Self::Asha => Box::new(Asynchronous::read(parameters, false, false, false)?),
             Self::AshaDelayed => Box::new(Asynchronous::read(parameters, true, false, false)?),
             Self::AsyncHyperband => Box::new(Asynchronous::read(parameters, true, true, false)?),

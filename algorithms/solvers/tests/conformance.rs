@@ -79,6 +79,55 @@ fn samplers_go_with_any_scheduler() {
     }
 }
 
+/// Brackets whose stages start trials of their own, and trials of one rung, keep the contract and what they are named for.
+#[test]
+fn streams_keep_the_contract_and_promote_nothing() {
+    for (name, stages) in [
+        ("hyperband", json!({"stages": "flattened"})),
+        ("successive_halving", json!({"stages": "flattened"})),
+        ("bohb", json!({"stages": "flattened"})),
+        ("mfes", json!({"stages": "flattened", "candidates": 60})),
+        ("hyperband", json!({"stages": "fixed"})),
+        ("mfes", json!({"stages": "fixed", "candidates": 60})),
+        ("bohb", json!({"stages": "fixed", "fixed_rung": 1})),
+    ] {
+        let mut spec = SolverSpec::named(name);
+        spec.parameters = stages.as_object().unwrap().clone();
+        let make = |problem: &Problem| {
+            let mut spec = spec.clone();
+            if problem.ladder().len() == 1 {
+                spec.parameters.remove("fixed_rung");
+            }
+            boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
+        };
+        solver_conformance(&make, &[Tier::Basic]);
+        // As many trials as the first bracket has results.
+        let options = Simulation { workers: 3, max_trials: Some(121), seed: 4, ..Simulation::default() };
+        let problem = options.problem(&SaturatingCurves).unwrap();
+        let trace = options.run(&SaturatingCurves, make(&problem).as_ref()).unwrap();
+        // One move per trial: nothing was promoted, and each trial reached the rung that it was started for.
+        assert_eq!((trace.view.started(), trace.moves.len()), (121, 121), "{name} {stages}");
+        let mut at = vec![0_u64; problem.ladder().len()];
+        for trial in trace.view.trials() {
+            assert_eq!(trial.last().map(|result| result.rung), Some(trial.target), "{name} {stages}");
+            at[trial.target.0 as usize] += 1;
+        }
+        if stages["stages"] == "fixed" {
+            let top = problem.ladder().len() - 1;
+            let rung = stages["fixed_rung"].as_u64().map_or(top, |rung| rung as usize);
+            assert_eq!(at[rung], 121, "{name} {stages}: {at:?}");
+        } else {
+            assert_eq!(at, problem.ladder().brackets()[0].stages, "{name} {stages}");
+            let first_full =
+                trace.view.trials().iter().position(|trial| trial.target == problem.ladder().top());
+            assert!(
+                first_full.is_some_and(|index| index < 100),
+                "{name}: full results come among the others"
+            );
+        }
+    }
+}
+
 /// Designs and processes that are not the default: every one keeps the contract.
 #[test]
 fn designs_and_processes_keep_the_contract() {

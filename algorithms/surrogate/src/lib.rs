@@ -8,6 +8,7 @@
 //! Letters (docs/notation.md): n observations, m candidates, d encoded dimensions.
 
 mod cost;
+mod curves;
 mod ensemble;
 mod error;
 mod failure_forest;
@@ -22,6 +23,7 @@ mod transfer;
 mod warp;
 
 pub use cost::CostModel;
+pub use curves::{CurvePosterior, CurvePrior};
 pub use ensemble::{
     ChainLevel, Combination, Ensemble, FidelityChain, FitPart, PairwiseScore, RANK_WEIGHT_POWER, RankWeights,
     cross_validated_means, initial_rank_weights, pairwise_score, rank_weights,

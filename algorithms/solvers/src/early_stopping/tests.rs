@@ -174,6 +174,25 @@ fn false_stops(parameters: &serde_json::Value, noise: f64) -> (f64, f64) {
 
 /// 800 curves with fixed seeds: no chance is involved, the bounds leave room for other rounding.
 #[test]
+fn a_parametric_forecast_continues_the_trials_own_curve() {
+    let of = |curves: &str| json!({"early_stopping": "forecast", "stopping_curves": curves});
+    // Completed curves end between 0.3 and 0.6.
+    let end = |k: u32| 0.3 + 0.025 * f64::from(k);
+    let completed: Vec<[f64; 3]> = (0..12).map(|k| [end(k) + 0.3, end(k) + 0.1, end(k)]).collect();
+    for curves in ["nearest", "parametric", "both"] {
+        assert!(!stops(&of(curves), &completed, &[0.9, 0.4]), "{curves}");
+    }
+    assert!(stops(&of("parametric"), &completed, &[0.9, 0.89]));
+    // Both have to be sure.
+    for own in [[0.9, 0.89], [0.7, 0.55], [0.62, 0.6], [0.9, 0.4]] {
+        let each = ["nearest", "parametric"].map(|curves| stops(&of(curves), &completed, &own));
+        assert_eq!(stops(&of("both"), &completed, &own), each[0] && each[1], "{own:?}: {each:?}");
+    }
+    let found = verdict(of("parametric"), &completed, &[0.9, 0.89]);
+    assert!(matches!(&found, Verdict::Stop(text) if text.starts_with("forecast at rung 1")), "{found:?}");
+}
+
+#[test]
 fn forecasts_stop_many_trials_and_few_winners() {
     for noise in [0.0, 0.05] {
         let (wrong, stopped) = false_stops(&json!({"early_stopping": "forecast"}), noise);

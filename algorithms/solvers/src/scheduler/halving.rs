@@ -7,16 +7,40 @@
 
 use boxwood_core::{Ask, Bracket, Origin, Rung, Seed, StudyView, TrialStatus, TrialView, Unsupported};
 
+use super::stream::Stream;
 use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
 use crate::history::{Entry, History};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
 /// Parameters of synchronous brackets.
-pub(crate) const PARAMETERS: &[ParameterInfo] = &[ParameterInfo {
-    name: "overlap",
-    kind: ParameterKind::Integer { default: 0, low: 0, high: 64 },
-    meaning: "Further brackets that may be open while earlier ones wait for a stage to end.",
-}];
+pub(crate) const PARAMETERS: &[ParameterInfo] = &[
+    ParameterInfo {
+        name: "overlap",
+        kind: ParameterKind::Integer { default: 0, low: 0, high: 64 },
+        meaning: "Further brackets that may be open while earlier ones wait for a stage to end; not used by a stream.",
+    },
+    ParameterInfo {
+        name: "stages",
+        kind: ParameterKind::Choice { default: "halving", choices: &["halving", "flattened", "fixed"] },
+        meaning: "What becomes of a bracket's stages. halving: each keeps the best trials of the one below. flattened: each starts \
+                  trials of its own, in one stream without waiting (OpenBox's bohb_flatten and mfes_flatten). fixed: no \
+                  brackets, every trial is trained to `fixed_rung`.",
+    },
+    ParameterInfo {
+        name: "fixed_rung",
+        kind: ParameterKind::Integer { default: 1_000, low: 0, high: 1_000 },
+        meaning: "With `stages` = `fixed`: the rung, counted from 0; the top one when it is larger.",
+    },
+];
+
+/// Reads the scheduler that the parameters name.
+pub(crate) fn read(parameters: &Parameters<'_>, hyperband: bool) -> Result<Box<dyn Scheduler>, Unsupported> {
+    Ok(match parameters.choice("stages")? {
+        "flattened" => Box::new(Stream::Flattened { hyperband }),
+        "fixed" => Box::new(Stream::Fixed(Rung(parameters.integer("fixed_rung")? as u32))),
+        _ => Box::new(Halving::read(parameters, hyperband)?),
+    })
+}
 
 /// Synchronous brackets, one after another.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +59,7 @@ enum Stage {
 }
 
 impl Halving {
-    pub(crate) fn read(parameters: &Parameters<'_>, hyperband: bool) -> Result<Self, Unsupported> {
+    fn read(parameters: &Parameters<'_>, hyperband: bool) -> Result<Self, Unsupported> {
         Ok(Self { hyperband, overlap: parameters.integer("overlap")? as usize })
     }
 }

@@ -4,12 +4,13 @@ mod asha;
 mod cost;
 mod full;
 mod halving;
+mod stream;
 
 use boxwood_core::{Ask, Origin, Rung, Seed, StudyView, TrialNumber, TrialView};
 
 pub(crate) use asha::{Asynchronous, PARAMETERS as ASHA_PARAMETERS};
 pub(crate) use full::Full;
-pub(crate) use halving::{Halving, PARAMETERS as HALVING_PARAMETERS};
+pub(crate) use halving::{PARAMETERS as HALVING_PARAMETERS, read as read_halving};
 
 use crate::history::History;
 
