@@ -399,3 +399,13 @@ fn long_histories_and_wide_spaces_are_planned() {
     assert_eq!(planned.moves.len(), 2);
     assert_eq!(planned.diagnostics.numbers["observations"], 30.0);
 }
+
+#[test]
+fn searching_on_lines_keeps_the_contract() {
+    for subspace in ["line", "coordinate", "descent"] {
+        let mut spec = SolverSpec::named("bo");
+        spec.parameters.insert("subspace".into(), subspace.into());
+        let make = |problem: &boxwood_core::Problem| boxwood_solvers::build(&spec, problem).unwrap();
+        boxwood_testkit::solver_conformance(&make, &[boxwood_testkit::Tier::Basic]);
+    }
+}

@@ -28,16 +28,40 @@ fn broken(problem: &FloatProblem, parameters: &[(&str, f64)]) -> (f64, f64) {
 }
 
 /// Both problems hold at the centre of the space, which is the default point. Each has one constraint, so that a proposal made
-/// at the probability 0.95 breaks it with at most 0.05 where the model is right; of 400 such trials more than 0.08 are broken
-/// with a probability below 0.005.
+/// at the probability 0.99 breaks it with at most 0.01 where the model is right; of 400 such trials more than 10 are broken with
+/// a probability below 0.003. The petals of the flower are not foreseen by a model that has not seen one, so that only a share
+/// far below the usual one is asked there.
 #[test]
 fn few_constraints_are_broken_and_the_best_of_the_safe_region_is_approached() {
-    for (problem, close) in [(constrained::branin_disc(), 0.05), (constrained::mishra(), 5.0)] {
+    let cases = [(constrained::branin_disc(), 10.0 / 400.0, 0.01), (constrained::simionescu(), 0.1, 0.01)];
+    for (problem, bound, close) in cases {
         let (plain, _) = broken(&problem, &[]);
-        let (safe, gap) = broken(&problem, &[("safe_probability", 0.95)]);
+        let (safe, gap) = broken(&problem, &[("safe_probability", 0.99)]);
         println!("{}: {plain} plain, {safe} safe, gap {gap}", problem.name());
-        assert!(safe <= 0.08 && safe < 0.5 * plain, "{}: {safe} safe, {plain} plain", problem.name());
+        assert!(safe <= bound && safe < 0.25 * plain, "{}: {safe} safe, {plain} plain", problem.name());
         assert!(gap < close, "{}: {gap}", problem.name());
+    }
+}
+
+/// The steps before the model is used stay near an initial point, and the default point is left out where there is one.
+#[test]
+fn a_search_starts_around_the_points_that_are_known_to_hold() {
+    let problem = constrained::branin_disc();
+    let mut spec = problem.spec();
+    spec.initial_points = vec![boxwood_core::Point::from([("x0", 0.0), ("x1", 4.0)])];
+    let checked = std::sync::Arc::new(spec.check().unwrap());
+    let mut solver = SolverSpec::named("bo");
+    solver.parameters.insert("safe_probability".into(), 0.9.into());
+    let solver = boxwood_solvers::build(&solver, &checked).unwrap();
+    let view = boxwood_core::StudyView::new(checked, boxwood_core::Change(0), Vec::new());
+    let ask = boxwood_core::Ask { want: 4, starts_left: None };
+    let plan = solver.plan(&view, ask, boxwood_core::Seed(3), &boxwood_core::StopFlag::default()).unwrap();
+    assert_eq!(plan.moves.len(), 4);
+    for step in plan.moves {
+        let boxwood_core::Move::Start { point, .. } = step else { unreachable!("nothing to resume") };
+        let number = |name| point.get(name).unwrap().as_number().unwrap();
+        assert!((number("x0") - 0.0).abs() < 4.0 && (number("x1") - 4.0).abs() < 4.0, "{point:?}");
+        assert!((number("x0") - 2.5).abs() > 1e-9, "the default point is not known to hold");
     }
 }
 

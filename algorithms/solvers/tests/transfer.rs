@@ -322,7 +322,6 @@ fn choices_of_plain_optimization_change_what_is_learned_from_sources_too() {
     for (name, value) in [
         ("acquisition", serde_json::json!("lcb")),
         ("batch", serde_json::json!("believer")),
-        ("cost_aware", serde_json::json!(true)),
         ("beliefs", serde_json::json!({"x0": {"center": 9.0, "deviation": 0.02}})),
     ] {
         let found = next(&[(name, value.clone())], 2);
@@ -363,7 +362,7 @@ fn a_combination_that_leaves_the_sources_out_is_refused_by_name() {
 
 #[test]
 fn a_front_is_learned_under_each_acquisition_that_sources_have_a_part_in() {
-    for acquisition in ["ehvi", "parego", "usemo"] {
+    for acquisition in ["ehvi", "parego"] {
         let spec = spec(&[("acquisition", acquisition.into()), ("candidates", 60.into())]);
         solver_conformance(&|_| Box::new(Learning(spec.clone())), &[Tier::SeveralObjectives]);
     }

@@ -35,6 +35,8 @@ pub enum Warp {
     SignedLog {
         /// Violation at which the map turns from linear to logarithmic.
         scale: f64,
+        /// What follows it.
+        then: Box<Warp>,
     },
 }
 
@@ -84,7 +86,12 @@ impl TargetScale {
     pub(crate) fn refit(&self, losses: &[f64], may_change: bool) -> Self {
         let positive = losses.iter().all(|&loss| loss > 0.0);
         let warp = match &self.warp {
-            Warp::SignedLog { .. } => Some(self.warp.clone()),
+            Warp::SignedLog { scale, then } => {
+                let images = signed_logs(losses, *scale);
+                let then =
+                    Self { warp: (**then).clone(), center: 0.0, scale: 1.0 }.refit(&images, may_change);
+                Some(Warp::SignedLog { scale: *scale, then: Box::new(then.warp) })
+            }
             _ if may_change && has_extreme_outlier(losses) => half_rank(losses),
             Warp::Identity => None,
             Warp::Log if positive => Some(Warp::Log),
@@ -102,7 +109,7 @@ impl Warp {
             Warp::Log => loss.max(f64::MIN_POSITIVE).ln(),
             Warp::YeoJohnson { power, center, scale } => yeo_johnson_apply((loss - center) / scale, *power),
             Warp::HalfRank { losses, images } => interpolate(losses, images, loss),
-            Warp::SignedLog { scale } => loss.signum() * (loss.abs() / scale).min(f64::MAX).ln_1p(),
+            Warp::SignedLog { scale, then } => then.apply(signed_log(loss, *scale)),
         }
     }
 
@@ -112,7 +119,8 @@ impl Warp {
             Warp::Log => value.min(700.0).exp(),
             Warp::YeoJohnson { power, center, scale } => center + scale * yeo_johnson_invert(value, *power),
             Warp::HalfRank { losses, images } => interpolate(images, losses, value),
-            Warp::SignedLog { scale } => {
+            Warp::SignedLog { scale, then } => {
+                let value = then.invert(value);
                 value.signum() * (scale * value.abs().min(700.0).exp_m1()).min(f64::MAX)
             }
         }
@@ -128,7 +136,9 @@ impl Warp {
                 let exponent = if x >= 0.0 { power - 1.0 } else { 1.0 - power };
                 exponent * x.abs().ln_1p() - scale.ln()
             }
-            Warp::SignedLog { scale } => -(scale + loss.abs()).ln(),
+            Warp::SignedLog { scale, then } => {
+                then.log_slope(signed_log(loss, *scale)) - (scale + loss.abs()).ln()
+            }
         }
     }
 }
@@ -158,8 +168,17 @@ const DECADES: f64 = 100.0;
 /// Share of the violations, by size, that end where the logarithmic part of a [`Warp::SignedLog`] begins.
 const LINEAR_SHARE: f64 = 0.1;
 
-/// The signed logarithm of violations of a bound, oldest first, where they spread over decades; nothing elsewhere.
-pub(crate) fn signed_log(violations: &[f64]) -> Option<Warp> {
+fn signed_log(violation: f64, scale: f64) -> f64 {
+    violation.signum() * (violation.abs() / scale).min(f64::MAX).ln_1p()
+}
+
+/// Images under the first part of a [`Warp::SignedLog`].
+pub(crate) fn signed_logs(violations: &[f64], scale: f64) -> Vec<f64> {
+    violations.iter().map(|violation| signed_log(*violation, scale)).collect()
+}
+
+/// The scale of the signed logarithm of violations of a bound, oldest first, where they spread over decades; nothing elsewhere.
+pub(crate) fn signed_log_scale(violations: &[f64]) -> Option<f64> {
     let sizes = |part: &[f64]| -> Vec<f64> {
         let mut sizes: Vec<f64> = part.iter().map(|value| value.abs()).filter(|size| *size > 0.0).collect();
         sizes.sort_by(f64::total_cmp);
@@ -171,7 +190,7 @@ pub(crate) fn signed_log(violations: &[f64]) -> Option<Warp> {
     }
     let all = sizes(violations);
     let scale = all[((all.len() - 1) as f64 * LINEAR_SHARE) as usize];
-    scale.is_normal().then_some(Warp::SignedLog { scale })
+    scale.is_normal().then_some(scale)
 }
 
 /// Median of the losses: the largest of the better half.
@@ -333,7 +352,8 @@ mod tests {
     #[test]
     fn slopes_agree_with_finite_differences() {
         let losses = [0.5, 0.7, 1.0, 1.5, 3.0, 40.0];
-        let signed = TargetScale::standardize(Warp::SignedLog { scale: 0.3 }, &losses);
+        let then = Box::new(Warp::YeoJohnson { power: 0.4, center: 1.0, scale: 2.0 });
+        let signed = TargetScale::standardize(Warp::SignedLog { scale: 0.3, then }, &losses);
         for scale in all_warps(&losses).into_iter().chain([signed]) {
             for loss in [0.55, 0.9] {
                 let step = 1e-6;
@@ -356,9 +376,9 @@ mod tests {
     #[test]
     fn violations_over_decades_get_a_signed_logarithm_that_keeps_the_bound() {
         let decades = [-1e6, -3e4, 0.5, -0.02, 0.7, -900.0, -2e5, -40.0, -3.0, 8.0, -1e-3];
-        let warp = signed_log(&decades).unwrap();
-        let Warp::SignedLog { scale: linear } = warp else { panic!("{warp:?}") };
+        let linear = signed_log_scale(&decades).unwrap();
         assert!(linear < 1.0, "{linear}");
+        let warp = Warp::SignedLog { scale: linear, then: Box::new(Warp::Identity) };
         let scale = TargetScale::standardize(warp, &decades);
         for violation in decades {
             let back = scale.to_loss(scale.to_model(violation));
@@ -369,8 +389,8 @@ mod tests {
         assert!(scale.to_model(f64::MAX).is_finite() && scale.to_loss(1e9).is_finite());
         // Later results have gathered near the bound, which says nothing of the constraint.
         let even: Vec<f64> = (1..=10).map(f64::from).chain([1e-6, -1e-7, 1e-8]).collect();
-        assert_eq!(signed_log(&even), None);
-        assert_eq!(signed_log(&decades[..3]), None);
+        assert_eq!(signed_log_scale(&even), None);
+        assert_eq!(signed_log_scale(&decades[..3]), None);
         // Further results change the standardization only.
         let refit = scale.refit(&[1e30, 2.0, -1.0], true);
         assert_eq!(refit.warp(), scale.warp());

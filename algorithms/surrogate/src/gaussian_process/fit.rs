@@ -106,7 +106,7 @@ fn prepare(
 /// The score is the censored likelihood of Diks, Panchenko and van Dijk (Journal of Econometrics, 2011): the log
 /// predictive density of a loss up to the median, in units of the loss (with the Jacobian of the warp), and the log
 /// probability of lying above the median for the others. It is a proper score, it looks where the optimum is, and it
-/// does not need a derivative of the rank transform. Violations that spread over decades get their signed logarithm.
+/// does not need a derivative of the rank transform. Of violations that spread over decades the signed logarithms are warped.
 fn choose_warp(
     kernel: &Kernel,
     rows: &Rows,
@@ -115,9 +115,12 @@ fn choose_warp(
     seed: u64,
 ) -> Result<Warp, SurrogateError> {
     if options.violations
-        && let Some(chosen) = warp::signed_log(targets)
+        && let Some(scale) = warp::signed_log_scale(targets)
     {
-        return Ok(chosen);
+        let images = warp::signed_logs(targets, scale);
+        let options = GpOptions { violations: false, ..options.clone() };
+        let then = Box::new(choose_warp(kernel, rows, &images, &options, seed)?);
+        return Ok(Warp::SignedLog { scale, then });
     }
     if targets.len() >= 3 && warp::has_extreme_outlier(targets) {
         return Ok(warp::half_rank(targets).unwrap_or(Warp::Identity));

@@ -27,6 +27,9 @@ const EXPANSION: f64 = 0.5;
 /// Points that are asked whether they enlarge the safe set, and rows beyond its border that they are asked about.
 const EXPANDERS: usize = 12;
 const BEYOND: usize = 200;
+/// Largest distance of a safe row from a result that holds, per root of the number of columns in the unit cube: beyond it the
+/// model extrapolates from hyperparameters that few results have settled.
+const REACH: f64 = 0.1;
 /// Rounds in which the best safe rows are looked around, and how many of them.
 const ROUNDS: u64 = 3;
 const KEPT: usize = 4;
@@ -107,6 +110,8 @@ fn near(request: &Request<'_>, known: &Known, seed: Seed) -> Option<Vec<f64>> {
 /// Which rows are safe by the models of the constraints.
 pub(super) struct SafeSet<'a> {
     models: &'a Models,
+    /// Results that hold.
+    held: Rows,
     /// Deviations between a prediction and the bound.
     multiplier: f64,
 }
@@ -114,7 +119,7 @@ pub(super) struct SafeSet<'a> {
 impl<'a> SafeSet<'a> {
     /// Rows at which every constraint is predicted to be measured as holding with a probability.
     pub(super) fn new(probability: f64, models: &'a Models) -> Self {
-        Self { models, multiplier: normal_quantile(probability) }
+        Self { models, held: models.feasible_rows(), multiplier: normal_quantile(probability) }
     }
 
     /// By how many units of each constraint's model a row comes short of being safe, at most zero where it is; the largest.
@@ -128,7 +133,23 @@ impl<'a> SafeSet<'a> {
                 *worst = worst.max(mean + self.multiplier * (variance + noise).sqrt() - limit);
             }
         }
+        for (worst, row) in worst.iter_mut().zip(rows.iter()) {
+            if !self.is_near(row) {
+                *worst = f64::INFINITY;
+            }
+        }
         Ok(worst)
+    }
+
+    /// Whether a row lies within reach of a result that holds; a parameter active in one of the two counts one.
+    fn is_near(&self, row: &[f64]) -> bool {
+        let reach = REACH * REACH * row.len() as f64;
+        let part = |(a, b): (&f64, &f64)| match (a.is_nan(), b.is_nan()) {
+            (true, true) => 0.0,
+            (false, false) => (a - b) * (a - b),
+            _ => 1.0,
+        };
+        self.held.iter().any(|held| held.iter().zip(row).map(part).sum::<f64>() <= reach)
     }
 
     /// The safe row to try next; nothing where none was found that is not known.
@@ -140,12 +161,11 @@ impl<'a> SafeSet<'a> {
         seed: Seed,
         known: &Known,
     ) -> Result<Option<Candidate>, AcquisitionError> {
-        let anchors = self.models.feasible_rows();
-        if anchors.is_empty() {
+        if self.held.is_empty() {
             return Ok(None);
         }
         let best = self.models.observations.starts();
-        let best = best.slice(0, best.len().min(anchors.len()));
+        let best = best.slice(0, best.len().min(self.held.len()));
         let rows = candidate_rows(space, &best, budget.candidates, seed.derive("safe", 0).0)?;
         let shortfalls = self.shortfalls(&rows)?;
         let order =
@@ -156,7 +176,9 @@ impl<'a> SafeSet<'a> {
             return Ok(None);
         }
         if seed.derive("expand", 0).rng().random::<f64>() < EXPANSION {
-            let mut beyond: Vec<usize> = (0..rows.len()).filter(|index| shortfalls[*index] > 0.0).collect();
+            let mut beyond: Vec<usize> = (0..rows.len())
+                .filter(|index| shortfalls[*index] > 0.0 && shortfalls[*index].is_finite())
+                .collect();
             order(&mut beyond);
             beyond.truncate(BEYOND);
             if let Some(row) = self.expander(&safe, &rows.select(&beyond))? {

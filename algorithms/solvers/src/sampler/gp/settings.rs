@@ -126,7 +126,8 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
         name: "subspace",
         kind: ParameterKind::Choice { default: "full", choices: &["full", "line", "coordinate", "descent"] },
         meaning: "Where the acquisition is maximized: everywhere, or per point on one line through the best result (LineBO): a \
-                  random one, along a random number, or down the model's slope. Categories change one at a time.",
+                  random one, along a random number, or down the model's slope. Categories change one at a time. Half the \
+                  time; on two functions of 20 and 50 numbers no line was ahead on both.",
     },
     ParameterInfo {
         name: "safe_probability",
