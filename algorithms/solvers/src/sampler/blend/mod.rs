@@ -37,9 +37,8 @@ pub(crate) const LOCAL_PARAMETERS: &[ParameterInfo] = &[
     },
     ParameterInfo {
         name: "patience",
-        kind: ParameterKind::Number { default: 0.5, low: 0.0, high: 1000.0 },
-        meaning: "Steps without improvement, per parameter, after which steps become shorter; at least 2 steps, and \
-                  never more than the 2^(d - 1) of the paper.",
+        kind: ParameterKind::Number { default: 1.0, low: 0.0, high: 1000.0 },
+        meaning: "Steps without improvement, per parameter, after which steps become shorter; at least 2 steps.",
     },
 ];
 
@@ -51,7 +50,8 @@ const TRIES: u64 = 32;
 /// A trial that a step has made names its parent, so that the trials are the whole state: threads, their best points, the
 /// lengths of their steps and what they cost are played again from them. Each trial goes to the search whose loss,
 /// extrapolated by its speed, becomes least. The published region of admissible points around what was tried is left
-/// out: nobody says which parameters are costly.
+/// out, because nobody says which parameters are costly; so are its growing steps. A new thread is taken to be as fast as
+/// the global search was when it found the first point, and the global search goes on from the best of all.
 pub(crate) struct BlendSampler {
     global: Option<Box<dyn Sampler>>,
     pace: Pace,

@@ -18,6 +18,9 @@ pub(super) struct Pace {
     pub(super) patience: f64,
 }
 
+/// What a step is shortened to. The paper takes the root of the share of the thread's trials up to its best one, after
+/// 2^(d - 1) failures; a fixed share after d failures halved the gaps after 100 trials on the suite `single`.
+const SHORTER: f64 = 0.7;
 /// Shortest length of a step; a thread whose steps are shorter has converged.
 const SHORTEST: f64 = 1e-4;
 /// Steps from one point that may be pending, per dimension.
@@ -32,11 +35,8 @@ pub(super) struct Thread<'a> {
     /// Length of its steps.
     pub(super) length: f64,
     pub(super) course: Course,
-    /// Steps in a row that did not improve.
+    /// Steps in a row that did not improve, since the last shortening.
     failures: usize,
-    /// Trials that have ended, and how many had when it last improved or shortened its steps.
-    ended: usize,
-    marked: usize,
     /// Steps planned from the incumbent, whatever became of them.
     pub(super) steps: u64,
     /// Trials that are pending.
@@ -51,8 +51,6 @@ impl<'a> Thread<'a> {
             length: pace.step,
             course,
             failures: 0,
-            ended: 1,
-            marked: 1,
             steps: 0,
             pending: 0,
         }
@@ -60,18 +58,15 @@ impl<'a> Thread<'a> {
 
     fn add(&mut self, member: Member<'a>, pace: Pace) {
         let width = member.row().iter().filter(|value| !value.is_nan()).count();
-        self.ended += 1;
         if member.compare(&self.incumbent).is_lt() {
             self.incumbent = member;
-            (self.failures, self.marked) = (0, self.ended);
+            self.failures = 0;
             return;
         }
         self.failures += 1;
-        // The paper waits for 2^(d - 1) failures, which is more than most budgets have.
-        let patience = (pace.patience * width as f64).min(2_f64.powi(width as i32 - 1)).max(2.0);
-        if self.failures as f64 >= patience {
-            self.length *= (self.marked as f64 / self.ended as f64).sqrt();
-            (self.failures, self.marked) = (0, self.ended);
+        if self.failures as f64 >= (pace.patience * width as f64).max(2.0) {
+            self.length *= SHORTER;
+            self.failures = 0;
         }
     }
 
