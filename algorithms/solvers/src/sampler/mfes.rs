@@ -7,7 +7,8 @@
 //! remembered.
 
 use boxwood_acquisition::{LogExpectedImprovement, noisy_incumbent};
-use boxwood_core::{Problem, Rung, Seed, SolverError, StudyView, Unsupported};
+use boxwood_core::{Problem, Rung, Seed, SolverError, StudyView, TrialView, Unsupported};
+use boxwood_numeric::Rows;
 use boxwood_surrogate::Combination;
 use rand::RngExt;
 
@@ -18,13 +19,17 @@ use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::{History, Known};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
+/// Power of the foresight that is the model's share of the points that start at the lowest rung.
+const LOWEST_POWER: i32 = 3;
+
 /// Parameters of the model over rungs.
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "random_fraction",
         kind: ParameterKind::Number { default: 0.0, low: 0.0, high: 1.0 },
         meaning: "Share of points drawn at random once the model is used; not used with a single rung. Of the others, a \
-                  chain draws the share that it does not foresee, by leave-one-out predictions at its lowest rung.",
+                  chain chooses the share that it foresees, by leave-one-out predictions at its lowest rung, and the cube \
+                  of it of those that start at the lowest rung.",
     },
     ParameterInfo {
         name: "combination",
@@ -68,6 +73,12 @@ impl MfesSampler {
         Ok(Self { design, combine, single, caches: Caches::new() })
     }
 
+    /// Whether a rung has enough results for the model to be used.
+    fn is_ready(&self, problem: &Problem, history: &History<'_>) -> bool {
+        let wanted = self.design.size(problem).div_ceil(2).max(MEMBER_FROM);
+        history.levels.iter().any(|level| level.entries.len() >= wanted)
+    }
+
     fn text(levels: &Levels, view: &StudyView) -> String {
         let ladder = view.problem().ladder();
         let part =
@@ -96,17 +107,18 @@ impl Sampler for MfesSampler {
         }
         let space = Candidates::new(problem.space());
         let width = space.layout().len();
-        let wanted = self.design.size(problem).div_ceil(2).max(MEMBER_FROM);
-        let ready = request.history.levels.iter().any(|level| level.entries.len() >= wanted);
+        let ready = self.is_ready(problem, request.history);
         let mut levels: Option<Levels> = None;
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
             if levels.is_none() {
                 levels = Some(Levels::fit(problem, request.history, self.combine, &self.caches)?);
             }
             let levels = levels.as_ref().expect("fitted just above");
-            // What the model cannot foresee is looked for at random, where the design does not do that already.
-            let doubt = 1.0 - levels.foresight().unwrap_or(1.0);
-            if seed.derive("doubt", 0).rng().random::<f64>() < doubt {
+            // What the model cannot foresee is looked for at random, and the sooner where that costs least.
+            let start = request.starts.get(chosen.len().saturating_sub(request.placed.len()));
+            let power = if start.is_some_and(|start| start.rung == Rung(0)) { LOWEST_POWER } else { 1 };
+            let trust = levels.foresight().unwrap_or(1.0).powi(power);
+            if seed.derive("doubt", 0).rng().random::<f64>() >= trust {
                 return Ok(None);
             }
             let posterior = levels.posterior(request.history, chosen, width)?;
@@ -135,7 +147,7 @@ impl Sampler for MfesSampler {
     }
 
     /// The top rung counts as much as all others together, a rung that says nothing about the top counts nothing.
-    fn rung_weights(&self, view: &StudyView, history: &History<'_>, _seed: Seed) -> Option<Vec<f64>> {
+    fn rung_weights(&self, view: &StudyView, history: &History<'_>) -> Option<Vec<f64>> {
         let rungs = history.levels.len();
         let mut weights = vec![1.0; rungs];
         *weights.last_mut()? = rungs.saturating_sub(1).max(1) as f64;
@@ -148,5 +160,15 @@ impl Sampler for MfesSampler {
             }
         }
         Some(weights)
+    }
+
+    fn forecast(&self, view: &StudyView, history: &History<'_>, trials: &[&TrialView]) -> Option<Vec<f64>> {
+        if !self.is_ready(view.problem(), history) {
+            return None;
+        }
+        let levels = Levels::fit(view.problem(), history, self.combine, &self.caches).ok()?;
+        let rows: Vec<&[f64]> = trials.iter().map(|trial| trial.encoded.as_slice()).collect();
+        let rows = Rows::from_rows(view.problem().space().dimensions().len(), &rows).ok()?;
+        levels.expected(&rows).ok()
     }
 }

@@ -2,7 +2,7 @@
 
 use boxwood_core::{Ask, Seed, StudyView, TrialStatus};
 
-use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start};
+use super::{Advice, Resume, Schedule, ScheduleEnd, Scheduler, Start};
 use crate::history::History;
 
 /// Starts every trial at the top rung; a trial that was paused below it (a user's) is trained on to the top first.
@@ -15,7 +15,7 @@ impl Scheduler for Full {
         view: &StudyView,
         history: &History<'_>,
         ask: Ask,
-        _weights: RungWeights<'_>,
+        _advice: &dyn Advice,
         _seed: Seed,
     ) -> Schedule {
         let top = view.problem().ladder().top();

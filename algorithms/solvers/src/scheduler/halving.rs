@@ -7,7 +7,7 @@
 
 use boxwood_core::{Ask, Bracket, Origin, Rung, Seed, StudyView, TrialStatus, TrialView, Unsupported};
 
-use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
+use super::{Advice, Resume, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
 use crate::history::{Entry, History};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
@@ -105,7 +105,7 @@ impl Scheduler for Halving {
         view: &StudyView,
         history: &History<'_>,
         ask: Ask,
-        _weights: RungWeights<'_>,
+        _advice: &dyn Advice,
         _seed: Seed,
     ) -> Schedule {
         let ladder = view.problem().ladder();
