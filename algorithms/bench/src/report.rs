@@ -115,6 +115,11 @@ impl Cell {
         self.runs.iter().map(|run| run.gap_at(self.budget * share)).collect()
     }
 
+    /// Least share of the workers' time in which they ran a trial, over the runs; 1 without runs.
+    pub fn least_utilization(&self) -> f64 {
+        self.runs.iter().map(|run| run.utilization).fold(1.0, f64::min)
+    }
+
     /// Mean CPU seconds per suggestion.
     pub fn seconds_per_suggestion(&self) -> f64 {
         let seconds: f64 = self.runs.iter().map(|run| run.plan_seconds).sum();
@@ -233,6 +238,7 @@ impl Report {
             "quartiles",
             "ms/suggestion",
             "slowest ms",
+            "least busy",
         ]);
         for cell in &self.cells {
             let [quarter, half, whole] = SHARES.map(|share| median(&cell.gaps(share)));
@@ -248,6 +254,7 @@ impl Report {
                 format!("[{} {}]", number(quantile(&last, 0.25)), number(quantile(&last, 0.75))),
                 format!("{:.2}", 1e3 * cell.seconds_per_suggestion()),
                 format!("{:.1}", 1e3 * slowest),
+                format!("{:.3}", cell.least_utilization()),
             ]);
         }
         table

@@ -86,6 +86,15 @@ fn a_run_repeats_itself_and_survives_its_file() {
 }
 
 #[test]
+fn the_least_busy_run_is_printed() {
+    let mut idle = cell("p", "a", &[1.0, 2.0]);
+    idle.runs[1].utilization = 0.625;
+    assert_eq!(idle.least_utilization(), 0.625);
+    let text = report(vec![idle]).text();
+    assert!(text.contains("least busy") && text.contains("0.625"), "{text}");
+}
+
+#[test]
 fn unsupported_problems_are_skipped_by_name() {
     let problems = vec!["zdt1_6".into()];
     let report = run(&Options { problems, ..options("smoke", &["random", "forest"]) }).unwrap();

@@ -2,14 +2,14 @@
 
 use boxwood_core::{
     Ask, Diagnostics, Move, Plan, PlanEnd, Problem, Provenance, Seed, Signal, Solver, SolverError, StopFlag,
-    StudyView, TrialNumber, Unsupported, Verdict,
+    StudyView, TrialNumber, TrialView, Unsupported, Verdict,
 };
 
 use crate::early_stopping::EarlyStopping;
 use crate::fill::random_rows;
 use crate::history::{History, Known};
 use crate::sampler::{Proposal, Request, Sampler};
-use crate::scheduler::{Resume, Schedule, ScheduleEnd, Scheduler, Start};
+use crate::scheduler::{Advice, Resume, Schedule, ScheduleEnd, Scheduler, Start};
 
 /// Reason of a plan that ends because the space has run out.
 pub(crate) const SPACE_USED_UP: &str = "the space has no further valid point that was not tried";
@@ -22,6 +22,23 @@ pub(crate) struct Composed {
     sampler: Box<dyn Sampler>,
     scheduler: Box<dyn Scheduler>,
     stopping: Option<EarlyStopping>,
+}
+
+/// A sampler's model as a scheduler sees it.
+struct Model<'a> {
+    sampler: &'a dyn Sampler,
+    view: &'a StudyView,
+    history: &'a History<'a>,
+}
+
+impl Advice for Model<'_> {
+    fn weights(&self) -> Option<Vec<f64>> {
+        self.sampler.rung_weights(self.view, self.history)
+    }
+
+    fn forecast(&self, trials: &[&TrialView]) -> Option<Vec<f64>> {
+        self.sampler.forecast(self.view, self.history, trials)
+    }
 }
 
 /// New points for a schedule's starts.
@@ -48,8 +65,8 @@ impl Composed {
 
     /// Who runs next and where new trials start.
     pub(crate) fn schedule(&self, view: &StudyView, history: &History<'_>, ask: Ask, seed: Seed) -> Schedule {
-        let weights = || self.sampler.rung_weights(view, history, seed);
-        self.scheduler.schedule(view, history, ask, &weights, seed)
+        let advice = Model { sampler: self.sampler.as_ref(), view, history };
+        self.scheduler.schedule(view, history, ask, &advice, seed)
     }
 
     /// Points for new trials: initial points, the default point where the sampler wants it, then the sampler's own.

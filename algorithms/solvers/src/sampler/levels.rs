@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxwood_core::{Problem, Rung, Seed, SolverError};
-use boxwood_numeric::Rows;
+use boxwood_numeric::{NumericError, Rows};
 use boxwood_surrogate::{
     ChainLevel, Combination, Ensemble, FidelityChain, GpCache, GpModel, GpOptions, Layout, Posterior,
     SurrogateError, initial_rank_weights, rank_weights, rgpe_weights,
@@ -185,20 +185,45 @@ impl Levels {
                 open.map(|trial| trial.encoded.as_slice()).chain(chosen.iter().map(Vec::as_slice)).collect();
             Rows::from_rows(width, &rows)
         };
-        let posterior = || -> Result<Arc<dyn Posterior>, SurrogateError> {
-            match &self.model {
-                Model::Chain { chain, .. } => Ok(Arc::new(chain.append_believed(&waiting(None)?)?)),
-                Model::Weighted { bases, combination } => {
-                    let mut members = Vec::new();
-                    for (rung, (base, weight)) in bases.iter().zip(&self.weights).enumerate() {
-                        let Some(base) = base else { continue };
-                        members.push((base.believing(&waiting(Some(Rung(rung as u32)))?)?, *weight));
-                    }
-                    Ok(Arc::new(Ensemble::new(members, *combination)?))
+        self.believing(&waiting).map_err(|error| numeric(&error))
+    }
+
+    /// The prediction of the top rung that believes its own means at rows: those of one rung, or of all for a chain.
+    fn believing(
+        &self,
+        rows: &dyn Fn(Option<Rung>) -> Result<Rows, NumericError>,
+    ) -> Result<Arc<dyn Posterior>, SurrogateError> {
+        match &self.model {
+            Model::Chain { chain, .. } => Ok(Arc::new(chain.append_believed(&rows(None)?)?)),
+            Model::Weighted { bases, combination } => {
+                let mut members = Vec::new();
+                for (rung, (base, weight)) in bases.iter().zip(&self.weights).enumerate() {
+                    let Some(base) = base else { continue };
+                    members.push((base.believing(&rows(Some(Rung(rung as u32)))?)?, *weight));
                 }
+                Ok(Arc::new(Ensemble::new(members, *combination)?))
             }
+        }
+    }
+
+    /// Expected values at the top rung, on the model's scale.
+    pub(super) fn expected(&self, rows: &Rows) -> Result<Vec<f64>, SurrogateError> {
+        match &self.model {
+            Model::Chain { chain, .. } => chain.predict_mean(rows),
+            Model::Weighted { .. } => self.believing(&|_| Ok(Rows::new(rows.width())))?.predict_mean(rows),
+        }
+    }
+
+    /// The same less a quantity's zero: by how much a constraint is expected to be broken where these are its violations.
+    pub(super) fn expected_violation(&self, rows: &Rows) -> Result<Vec<f64>, SurrogateError> {
+        let above_zero = |posterior: &dyn Posterior| {
+            let zero = posterior.to_model_scale(0.0);
+            Ok(posterior.predict_mean(rows)?.into_iter().map(|mean| (mean - zero).max(0.0)).collect())
         };
-        posterior().map_err(|error| numeric(&error))
+        match &self.model {
+            Model::Chain { chain, .. } => above_zero(chain),
+            Model::Weighted { .. } => above_zero(&*self.believing(&|_| Ok(Rows::new(rows.width())))?),
+        }
     }
 
     /// Measured rows of all rungs that take part.

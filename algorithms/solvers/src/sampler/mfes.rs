@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use boxwood_acquisition::{Acquisition, Constrained, Feasibility, LogExpectedImprovement, noisy_incumbent};
-use boxwood_core::{Problem, Rung, Seed, Signal, SolverError, StudyView, Unsupported};
+use boxwood_core::{Problem, Rung, Seed, Signal, SolverError, StudyView, TrialView, Unsupported};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{Combination, Posterior};
 use rand::RngExt;
@@ -21,13 +21,17 @@ use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::{History, Known};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
+/// Power of the foresight that is the model's share of the points of probes, which cost least.
+const PROBE_POWER: i32 = 3;
+
 /// Parameters of the model over rungs.
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "random_fraction",
         kind: ParameterKind::Number { default: 0.0, low: 0.0, high: 1.0 },
         meaning: "Share of points drawn at random once the model is used; not used with a single rung. Of the others, a \
-                  chain draws the share that it does not foresee, by leave-one-out predictions at its lowest rung.",
+                  chain chooses the share that it foresees, by leave-one-out predictions at its lowest rung; with drawn \
+                  brackets, the cube of it where they start at the lowest rung of all.",
     },
     ParameterInfo {
         name: "combination",
@@ -84,6 +88,12 @@ impl MfesSampler {
         Ok(Self { design, combine, single, caches: Caches::new(), limits: Caches::new() })
     }
 
+    /// Whether a rung has enough results for the model to be used.
+    fn is_ready(&self, problem: &Problem, history: &History<'_>) -> bool {
+        let wanted = self.design.size(problem).div_ceil(2).max(MEMBER_FROM);
+        history.levels.iter().any(|level| level.entries.len() >= wanted)
+    }
+
     fn text(levels: &Levels, view: &StudyView) -> String {
         let ladder = view.problem().ladder();
         let part =
@@ -103,6 +113,14 @@ fn holding(rows: &Rows, limits: &[Arc<dyn Posterior>]) -> Result<Rows, SolverErr
     }
     let kept: Vec<usize> = (0..rows.len()).filter(|index| holds[*index]).collect();
     Ok(rows.select(&kept))
+}
+
+/// How many entries each one is worse than: less broken comes first, then less loss.
+fn places(broken: &[f64], losses: &[f64]) -> Vec<f64> {
+    let is_better =
+        |a: usize, b: usize| broken[a].total_cmp(&broken[b]).then(losses[a].total_cmp(&losses[b])).is_lt();
+    let entries = 0..losses.len();
+    entries.clone().map(|own| entries.clone().filter(|other| is_better(*other, own)).count() as f64).collect()
 }
 
 impl Sampler for MfesSampler {
@@ -135,8 +153,7 @@ impl Sampler for MfesSampler {
         }
         let space = Candidates::new(problem.space());
         let width = space.layout().len();
-        let wanted = self.design.size(problem).div_ceil(2).max(MEMBER_FROM);
-        let ready = request.history.levels.iter().any(|level| level.entries.len() >= wanted);
+        let ready = self.is_ready(problem, request.history);
         let mut fitted: Option<(Levels, Vec<Levels>)> = None;
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
             if fitted.is_none() {
@@ -147,9 +164,11 @@ impl Sampler for MfesSampler {
                 fitted = Some((levels, limits));
             }
             let (levels, limits) = fitted.as_ref().expect("fitted just above");
-            // What the model cannot foresee is looked for at random, where the design does not do that already.
-            let doubt = 1.0 - levels.foresight().unwrap_or(1.0);
-            if seed.derive("doubt", 0).rng().random::<f64>() < doubt {
+            // What the model cannot foresee is looked for at random, and the sooner where that costs least.
+            let start = request.starts.get(chosen.len().saturating_sub(request.placed.len()));
+            let power = if start.is_some_and(|start| start.probe) { PROBE_POWER } else { 1 };
+            let trust = levels.foresight().unwrap_or(1.0).powi(power);
+            if seed.derive("doubt", 0).rng().random::<f64>() >= trust {
                 return Ok(None);
             }
             let posterior = levels.posterior(request.history, chosen, width)?;
@@ -196,7 +215,7 @@ impl Sampler for MfesSampler {
     }
 
     /// The top rung counts as much as all others together, a rung that says nothing about the top counts nothing.
-    fn rung_weights(&self, view: &StudyView, history: &History<'_>, _seed: Seed) -> Option<Vec<f64>> {
+    fn rung_weights(&self, view: &StudyView, history: &History<'_>) -> Option<Vec<f64>> {
         let rungs = history.levels.len();
         let mut weights = vec![1.0; rungs];
         *weights.last_mut()? = rungs.saturating_sub(1).max(1) as f64;
@@ -209,5 +228,37 @@ impl Sampler for MfesSampler {
             }
         }
         Some(weights)
+    }
+
+    fn forecast(&self, view: &StudyView, history: &History<'_>, trials: &[&TrialView]) -> Option<Vec<f64>> {
+        if !self.is_ready(view.problem(), history) {
+            return None;
+        }
+        let levels = Levels::fit(view.problem(), history, self.combine, &self.caches).ok()?;
+        let rows: Vec<&[f64]> = trials.iter().map(|trial| trial.encoded.as_slice()).collect();
+        let rows = Rows::from_rows(view.problem().space().dimensions().len(), &rows).ok()?;
+        let losses = levels.expected(&rows).ok()?;
+        let constraints = view.problem().constraints().len();
+        if constraints == 0 {
+            return Some(losses);
+        }
+        let mut broken = vec![0.0; losses.len()];
+        for index in 0..constraints {
+            let limit = levels.constraint(view.problem(), index, self.combine, &self.limits).ok()?;
+            let violation = limit.expected_violation(&rows).ok()?;
+            broken.iter_mut().zip(violation).for_each(|(sum, part)| *sum += part);
+        }
+        Some(places(&broken, &losses))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_the_constraints_comes_before_what_is_better() {
+        assert_eq!(places(&[1.0, 0.0, 0.0, 2.0], &[0.0, 5.0, 4.0, 9.0]), [2.0, 1.0, 0.0, 3.0]);
+        assert_eq!(places(&[0.0, 0.0], &[1.0, 1.0]), [0.0, 0.0]);
     }
 }

@@ -18,7 +18,7 @@ mod sobol;
 mod tpe;
 mod turbo;
 
-use boxwood_core::{Problem, Seed, Signal, SolverError, StopFlag, StudyView, TrialNumber};
+use boxwood_core::{Problem, Seed, Signal, SolverError, StopFlag, StudyView, TrialNumber, TrialView};
 
 pub(crate) use blend::{BlendSampler, LOCAL_PARAMETERS, PARAMETERS as BLEND_PARAMETERS};
 pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
@@ -126,7 +126,17 @@ pub(crate) trait Sampler: Send + Sync {
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError>;
 
     /// One weight per rung by how well it predicts the top one; none without enough data.
-    fn rung_weights(&self, _view: &StudyView, _history: &History<'_>, _seed: Seed) -> Option<Vec<f64>> {
+    fn rung_weights(&self, _view: &StudyView, _history: &History<'_>) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// Losses that trials are expected to have at the top rung, on any one scale; none without a model over rungs.
+    fn forecast(
+        &self,
+        _view: &StudyView,
+        _history: &History<'_>,
+        _trials: &[&TrialView],
+    ) -> Option<Vec<f64>> {
         None
     }
 }

@@ -7,10 +7,9 @@
 //! Failed and infeasible trials count as ended and rank last.
 
 use boxwood_core::{Ask, Bracket, Origin, Rung, Seed, StudyView, TrialStatus, TrialView, Unsupported};
-use rand::RngExt;
 
-use super::cost::start_costs;
-use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
+use super::drawn::Draws;
+use super::{Advice, Resume, Schedule, ScheduleEnd, Scheduler, Start, bracket_of, waits_at};
 use crate::history::{Entry, History};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
@@ -28,9 +27,6 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     },
 ];
 
-/// Fraction of the golden ratio: its multiples modulo one are evenly spread at any length.
-const GOLDEN_RATIO: f64 = 0.618_033_988_749_894_9;
-
 /// Asynchronous halving on one ladder shared by all brackets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asynchronous {
@@ -38,7 +34,7 @@ pub(crate) struct Asynchronous {
     /// Number of brackets cycled through; `usize::MAX` for all.
     brackets: usize,
     start_threshold: usize,
-    /// Whether each new trial draws its bracket by the sampler's rung weights and the rungs' costs (Hyper-Tune).
+    /// Whether each move that is no promotion by rank draws its bracket (Hyper-Tune).
     choose: bool,
 }
 
@@ -102,19 +98,14 @@ fn went_on(trial: &TrialView, rung: Rung) -> bool {
         || (trial.target > rung && trial.status != TrialStatus::Paused)
 }
 
-/// Whether a trial waits at a rung.
-fn waits_at(trial: &TrialView, rung: Rung) -> bool {
-    trial.status == TrialStatus::Paused && trial.last().is_some_and(|last| last.rung == rung)
-}
-
 impl Scheduler for Asynchronous {
     fn schedule(
         &self,
         view: &StudyView,
         history: &History<'_>,
         ask: Ask,
-        weights: RungWeights<'_>,
-        _seed: Seed,
+        advice: &dyn Advice,
+        seed: Seed,
     ) -> Schedule {
         let ladder = view.problem().ladder();
         let factor = ladder.reduction_factor() as usize;
@@ -127,8 +118,15 @@ impl Scheduler for Asynchronous {
             let Some(resume) = self.promote(&mut standings, factor) else { break };
             resumes.push(resume);
         }
-        let count = ask.starts().min(ask.want - resumes.len());
-        let starts = self.starts(view, history, &table, count, weights);
+        let left = ask.want - resumes.len();
+        let starts = if self.choose && table.len() > 1 {
+            let draws = Draws { view, history, table: &table, advice, seed };
+            let (direct, starts) = draws.moves(left, ask.starts(), &resumes);
+            resumes.extend(direct);
+            starts
+        } else {
+            starts_in_turn(view, &table, ask.starts().min(left))
+        };
         if ask.want > 0 && ask.starts() == 0 && resumes.is_empty() && history.pending.is_empty() {
             resumes.extend(last_promotion(&standings, history));
         }
@@ -167,111 +165,29 @@ impl Asynchronous {
         }
         None
     }
-
-    /// New trials, by turns of whole brackets or each by its own draw.
-    ///
-    /// A bracket's index is `cycle * brackets + bracket`, and it rises, so that the last index and the number of its
-    /// trials say where the study stands.
-    fn starts(
-        &self,
-        view: &StudyView,
-        history: &History<'_>,
-        table: &[Bracket],
-        count: usize,
-        weights: RungWeights<'_>,
-    ) -> Vec<Start> {
-        let len = table.len() as u32;
-        let own = |trial| bracket_of(trial, view, table.len());
-        let indices: Vec<u32> = view.trials().iter().filter_map(own).collect();
-        let current = indices.iter().copied().max();
-        if self.choose && len > 1 && count > 0 {
-            let shares = bracket_shares(view, history, table, weights().as_deref());
-            return drawn_starts(view, table, count, &shares, current);
-        }
-        let mut current = current.unwrap_or(0);
-        let mut filled = indices.iter().filter(|index| **index == current).count() as u64;
-        let mut starts = Vec::with_capacity(count);
-        while starts.len() < count {
-            if filled >= table[(current % len) as usize].stages[0] {
-                current += 1;
-                filled = 0;
-            }
-            let rung = table[(current % len) as usize].start;
-            starts.push(Start { rung, bracket: (len > 1).then_some(current) });
-            filled += 1;
-        }
-        starts
-    }
 }
 
-/// Share of new trials per bracket: `w_i = theta_i / c_i` with the sampler's weight theta of the bracket's start rung and
-/// the cost c of a start there (Li et al., 2022, equation 3). Without weights theta is equal, which spends about the same
-/// on every bracket, as Hyperband does.
-fn bracket_shares(
-    view: &StudyView,
-    history: &History<'_>,
-    table: &[Bracket],
-    weights: Option<&[f64]>,
-) -> Vec<f64> {
-    let costs = start_costs(view.problem().ladder(), history);
-    let share = |weighted: bool, bracket: &Bracket| {
-        let rung = bracket.start.0 as usize;
-        let theta =
-            weights.filter(|_| weighted).map_or(1.0, |weights| weights.get(rung).copied().unwrap_or(0.0));
-        theta.max(0.0) / cost(bracket, &costs)
-    };
-    let shares: Vec<f64> = table.iter().map(|bracket| share(true, bracket)).collect();
-    if shares.iter().sum::<f64>() > 0.0 {
-        return shares;
-    }
-    table.iter().map(|bracket| share(false, bracket)).collect()
-}
-
-/// What a bracket costs per trial that starts in it, promotions in full included.
-fn cost(bracket: &Bracket, costs: &[f64]) -> f64 {
-    let started = bracket.stages[0] as f64;
-    let stages = bracket.stages.iter().zip(&costs[bracket.start.0 as usize..]);
-    stages.map(|(trials, cost)| *trials as f64 / started * cost).sum()
-}
-
-/// One bracket per trial, drawn by its share.
+/// New trials by turns of whole brackets.
 ///
-/// The draws are a golden-ratio sequence over the study's own starts, so that any stretch of trials holds about its share
-/// of every bracket.
-fn drawn_starts(
-    view: &StudyView,
-    table: &[Bracket],
-    count: usize,
-    shares: &[f64],
-    current: Option<u32>,
-) -> Vec<Start> {
+/// A bracket's index is `cycle * brackets + bracket`, and it rises, so that the last index and the number of its
+/// trials say where the study stands.
+fn starts_in_turn(view: &StudyView, table: &[Bracket], count: usize) -> Vec<Start> {
     let len = table.len() as u32;
-    let offset = Seed(view.problem().seed()).derive("bracket", 0).rng().random::<f64>();
-    let before = view.trials().iter().filter(|trial| trial.origin == Origin::Solver).count();
-    let mut cycle = current.map_or(0, |current| current / len + 1);
-    (before..before + count)
-        .map(|index| {
-            let chosen = pick(shares, (offset + index as f64 * GOLDEN_RATIO).fract());
-            let bracket = Some(cycle * len + chosen as u32);
-            cycle += 1;
-            Start { rung: table[chosen].start, bracket }
-        })
-        .collect()
-}
-
-/// The index at which the running sum of the shares passes `uniform` of their total; the last positive one at the end.
-fn pick(shares: &[f64], uniform: f64) -> usize {
-    let total: f64 = shares.iter().sum();
-    let mut left = uniform * total;
-    let mut last = 0;
-    for (index, share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
-        last = index;
-        left -= share;
-        if left < 0.0 {
-            break;
+    let indices: Vec<u32> =
+        view.trials().iter().filter_map(|trial| bracket_of(trial, view, table.len())).collect();
+    let mut current = indices.iter().copied().max().unwrap_or(0);
+    let mut filled = indices.iter().filter(|index| **index == current).count() as u64;
+    let mut starts = Vec::with_capacity(count);
+    while starts.len() < count {
+        if filled >= table[(current % len) as usize].stages[0] {
+            current += 1;
+            filled = 0;
         }
+        let rung = table[(current % len) as usize].start;
+        starts.push(Start { rung, bracket: (len > 1).then_some(current), probe: false });
+        filled += 1;
     }
-    last
+    starts
 }
 
 /// The study's last act: with no start left, nothing running and nothing measured at the top, the best trial of the

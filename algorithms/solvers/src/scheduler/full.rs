@@ -2,7 +2,7 @@
 
 use boxwood_core::{Ask, Seed, StudyView, TrialStatus};
 
-use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start};
+use super::{Advice, Resume, Schedule, ScheduleEnd, Scheduler, Start};
 use crate::history::History;
 
 /// Starts every trial at the top rung; a trial that was paused below it (a user's) is trained on to the top first.
@@ -15,7 +15,7 @@ impl Scheduler for Full {
         view: &StudyView,
         history: &History<'_>,
         ask: Ask,
-        _weights: RungWeights<'_>,
+        _advice: &dyn Advice,
         _seed: Seed,
     ) -> Schedule {
         let top = view.problem().ladder().top();
@@ -24,7 +24,7 @@ impl Scheduler for Full {
         let resumes: Vec<Resume> =
             below.take(ask.want).map(|trial| Resume { trial: trial.number, rung: top }).collect();
         let starts = ask.starts().min(ask.want - resumes.len());
-        let starts = vec![Start { rung: top, bracket: None }; starts];
+        let starts = vec![Start { rung: top, bracket: None, probe: false }; starts];
         let end = if resumes.len() + starts.len() == ask.want {
             ScheduleEnd::More
         } else if history.pending.is_empty() && resumes.is_empty() && starts.is_empty() {

@@ -8,7 +8,7 @@
 use boxwood_core::{Ask, Bracket, Origin, Rung, Seed, StudyView, TrialStatus, TrialView, Unsupported};
 
 use super::stream::Stream;
-use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
+use super::{Advice, Resume, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
 use crate::history::{Entry, History};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
@@ -129,7 +129,7 @@ impl Scheduler for Halving {
         view: &StudyView,
         history: &History<'_>,
         ask: Ask,
-        _weights: RungWeights<'_>,
+        _advice: &dyn Advice,
         _seed: Seed,
     ) -> Schedule {
         let ladder = view.problem().ladder();
@@ -161,7 +161,8 @@ impl Scheduler for Halving {
                     resumes.extend(wanted.into_iter().take(left));
                     let left = ask.want - resumes.len() - starts.len();
                     let count = missing_starts.min(left).min(ask.starts() - starts.len());
-                    starts.extend(vec![Start { rung, bracket: Some(index as u32) }; count]);
+                    let start = Start { rung, bracket: Some(index as u32), probe: false };
+                    starts.extend(vec![start; count]);
                 }
             }
         }

@@ -2,11 +2,12 @@
 
 mod asha;
 mod cost;
+mod drawn;
 mod full;
 mod halving;
 mod stream;
 
-use boxwood_core::{Ask, Origin, Rung, Seed, StudyView, TrialNumber, TrialView};
+use boxwood_core::{Ask, Origin, Rung, Seed, StudyView, TrialNumber, TrialStatus, TrialView};
 
 pub(crate) use asha::{Asynchronous, PARAMETERS as ASHA_PARAMETERS};
 pub(crate) use full::Full;
@@ -21,6 +22,8 @@ pub(crate) struct Start {
     pub(crate) rung: Rung,
     /// Running index of its bracket.
     pub(crate) bracket: Option<u32>,
+    /// Whether it is a look at the lowest rung that commits nobody to more: these may be random the sooner.
+    pub(crate) probe: bool,
 }
 
 /// A paused trial to train on.
@@ -51,8 +54,19 @@ pub(crate) struct Schedule {
     pub(crate) end: ScheduleEnd,
 }
 
-/// Weights of the rungs by how well they predict the top one; asked for only when a new trial's bracket is chosen.
-pub(crate) type RungWeights<'a> = &'a dyn Fn() -> Option<Vec<f64>>;
+/// What the sampler's model says of rungs and trials; asked only where a bracket is drawn.
+pub(crate) trait Advice {
+    /// Weights of the rungs by how well they predict the top one; none without enough data.
+    fn weights(&self) -> Option<Vec<f64>>;
+
+    /// Losses that trials are expected to have at the top, on any one scale; none without a model.
+    fn forecast(&self, trials: &[&TrialView]) -> Option<Vec<f64>>;
+}
+
+/// Whether a trial waits at a rung.
+pub(crate) fn waits_at(trial: &TrialView, rung: Rung) -> bool {
+    trial.status == TrialStatus::Paused && trial.last().is_some_and(|last| last.rung == rung)
+}
 
 /// Bracket index of a trial that this solver started; none when it is beyond any index that this study can have reached
 /// (a bracket holds at least one trial, and choosing a bracket skips less than one cycle).
@@ -70,7 +84,7 @@ pub(crate) trait Scheduler: Send + Sync {
         view: &StudyView,
         history: &History<'_>,
         ask: Ask,
-        weights: RungWeights<'_>,
+        advice: &dyn Advice,
         seed: Seed,
     ) -> Schedule;
 

@@ -2,7 +2,7 @@
 
 use boxwood_core::{Ask, Bracket, Origin, Rung, Seed, StudyView, TrialStatus, TrialView};
 
-use super::{Resume, RungWeights, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
+use super::{Advice, Resume, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
 use crate::history::History;
 
 /// How the rungs of a stream are chosen.
@@ -19,7 +19,9 @@ impl Stream {
     fn starts(self, view: &StudyView, count: usize) -> Vec<Start> {
         let ladder = view.problem().ladder();
         match self {
-            Self::Fixed(rung) => vec![Start { rung: rung.min(ladder.top()), bracket: None }; count],
+            Self::Fixed(rung) => {
+                vec![Start { rung: rung.min(ladder.top()), bracket: None, probe: false }; count]
+            }
             Self::Flattened { hyperband } => {
                 let mut table = ladder.brackets();
                 if !hyperband {
@@ -55,7 +57,7 @@ fn flattened(view: &StudyView, table: &[Bracket], count: usize) -> Vec<Start> {
             let next = missing.min_by(|a, b| share(a).total_cmp(&share(b)).then(a.cmp(b)));
             let Some(stage) = next else { break };
             started[stage] += 1;
-            starts.push(Start { rung: rung(stage), bracket: Some(index) });
+            starts.push(Start { rung: rung(stage), bracket: Some(index), probe: false });
         }
     }
     starts
@@ -67,7 +69,7 @@ impl Scheduler for Stream {
         view: &StudyView,
         history: &History<'_>,
         ask: Ask,
-        _weights: RungWeights<'_>,
+        _advice: &dyn Advice,
         _seed: Seed,
     ) -> Schedule {
         // A user's trial that waits below the one rung is trained on to it.
