@@ -38,7 +38,7 @@ pub(crate) const LOCAL_PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "patience",
         kind: ParameterKind::Number { default: 1.0, low: 0.0, high: 1000.0 },
-        meaning: "Steps without improvement, per parameter, after which steps become shorter; at least 2 steps.",
+        meaning: "Steps without improvement, per parameter, after which steps become shorter; between 2 and 10 steps.",
     },
 ];
 
