@@ -25,7 +25,7 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[ParameterInfo {
     name: "global",
     kind: ParameterKind::Choice { default: "bo", choices: &["bo", "tpe", "random", "none"] },
     meaning: "The global search: a Gaussian process, Parzen densities, random points, or none (`cfo`), so that a new local one \
-              starts where the others have converged or wait for results.",
+              starts where the others have converged or wait for results. On the suite `single` the solver `bo` alone is ahead.",
 }];
 
 /// Parameters of the local searches.
