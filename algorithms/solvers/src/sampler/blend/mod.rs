@@ -25,7 +25,7 @@ pub(crate) const PARAMETERS: &[ParameterInfo] = &[ParameterInfo {
     name: "global",
     kind: ParameterKind::Choice { default: "bo", choices: &["bo", "tpe", "random", "none"] },
     meaning: "The global search: a Gaussian process, Parzen densities, random points, or none (`cfo`), so that a new local one \
-              starts where the others have converged or wait for results.",
+              starts where the others have converged or wait for results. On the suite `single` the solver `bo` alone is ahead.",
 }];
 
 /// Parameters of the local searches.
@@ -38,7 +38,7 @@ pub(crate) const LOCAL_PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "patience",
         kind: ParameterKind::Number { default: 1.0, low: 0.0, high: 1000.0 },
-        meaning: "Steps without improvement, per parameter, after which steps become shorter; at least 2 steps.",
+        meaning: "Steps without improvement, per parameter, after which steps become shorter; between 2 and 10 steps.",
     },
 ];
 

@@ -21,6 +21,8 @@ pub(super) struct Pace {
 /// What a step is shortened to. The paper takes the root of the share of the thread's trials up to its best one, after
 /// 2^(d - 1) failures; a fixed share after d failures halved the gaps after 100 trials on the suite `single`.
 const SHORTER: f64 = 0.7;
+/// Most failures before that, in many dimensions: fewer were better on the suite `highdim`.
+const MOST_PATIENCE: f64 = 10.0;
 /// Shortest length of a step; a thread whose steps are shorter has converged.
 const SHORTEST: f64 = 1e-4;
 /// Steps from one point that may be pending, per dimension.
@@ -64,7 +66,7 @@ impl<'a> Thread<'a> {
             return;
         }
         self.failures += 1;
-        if self.failures as f64 >= (pace.patience * width as f64).max(2.0) {
+        if self.failures as f64 >= (pace.patience * width as f64).clamp(2.0, MOST_PATIENCE) {
             self.length *= SHORTER;
             self.failures = 0;
         }
