@@ -25,7 +25,7 @@ pub struct Choice {
 /// 2. arms: `rising_bandit` with the solver that these rules choose for an arm;
 /// 3. fidelity: `mfes_async`;
 /// 4. earlier studies to learn from: `transfer`;
-/// 5. constraints: `bo`;
+/// 5. constraints: `bo` (on the suite `constrained` level with `turbo` but on Townsend's function, in whose wrong basin that stays);
 /// 6. a budget above 1,500 trials: `cma_es` where at most half of the dimensions are conditional or categorical (ahead of
 ///    `bo` and `forest` on three functions of the suite `bbob` after 1,500 trials, one seed each), else `forest`;
 /// 7. more than 20 encoded dimensions of which most are conditional or categorical: `forest`;
