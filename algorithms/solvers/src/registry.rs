@@ -8,10 +8,10 @@ use crate::composed::Composed;
 use crate::early_stopping::{EarlyStopping, PARAMETERS as STOPPING_PARAMETERS};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
-    BOHB_PARAMETERS, CMA_PARAMETERS, CmaSampler, DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler,
-    FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler,
-    LATIN_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
-    TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
+    BOHB_PARAMETERS, CMA_PARAMETERS, COMPRESSION_PARAMETERS, CmaSampler, Compressed, DESIGN_PARAMETERS,
+    EVOLUTION_PARAMETERS, EvolutionSampler, FOREST_PARAMETERS, ForestSampler, GP_PARAMETERS, GRID_PARAMETERS,
+    GpSampler, GridSampler, LATIN_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler,
+    Sampler, SobolSampler, TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Halving, Scheduler};
 
@@ -242,13 +242,13 @@ impl SamplerKind {
             Self::Grid => GRID_PARAMETERS.to_vec(),
             Self::Evolution => EVOLUTION_PARAMETERS.to_vec(),
             Self::Cma => CMA_PARAMETERS.to_vec(),
-            Self::Gp => [DESIGN_PARAMETERS, GP_PARAMETERS].concat(),
-            Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
+            Self::Gp => [DESIGN_PARAMETERS, GP_PARAMETERS, COMPRESSION_PARAMETERS].concat(),
+            Self::Forest => [DESIGN_PARAMETERS, FOREST_PARAMETERS, COMPRESSION_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
             Self::Bohb => BOHB_PARAMETERS.to_vec(),
             Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),
             Self::Transfer => [DESIGN_PARAMETERS, TRANSFER_PARAMETERS].concat(),
-            Self::Turbo => DESIGN_PARAMETERS.to_vec(),
+            Self::Turbo => [DESIGN_PARAMETERS, COMPRESSION_PARAMETERS].concat(),
             Self::Open => vec![OPEN_SAMPLER],
         }
     }
@@ -277,13 +277,13 @@ impl SamplerKind {
             Self::Grid => Box::new(GridSampler::read(parameters)?),
             Self::Evolution => Box::new(EvolutionSampler::read(parameters)?),
             Self::Cma => Box::new(CmaSampler::read(parameters)?),
-            Self::Gp => Box::new(GpSampler::read(parameters)?),
-            Self::Forest => Box::new(ForestSampler::read(parameters)?),
+            Self::Gp => Compressed::wrap(Box::new(GpSampler::read(parameters)?), false, parameters)?,
+            Self::Forest => Compressed::wrap(Box::new(ForestSampler::read(parameters)?), false, parameters)?,
             Self::Tpe => Box::new(TpeSampler::read(parameters)?),
             Self::Bohb => Box::new(TpeSampler::read_bohb(parameters)?),
             Self::Mfes => Box::new(MfesSampler::read(parameters)?),
             Self::Transfer => Box::new(GpSampler::read_learning(parameters)?),
-            Self::Turbo => Box::new(TurboSampler::read(parameters)?),
+            Self::Turbo => Compressed::wrap(Box::new(TurboSampler::read(parameters)?), true, parameters)?,
         })
     }
 }

@@ -6,7 +6,8 @@ use boxwood_acquisition::{Acquisition, Budget, Constrained, Feasibility, LogExpe
 use boxwood_core::{Problem, Seed, SolverError, Unsupported};
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{
-    Forest, ForestCache, ForestOptions, Layout, Posterior, SurrogateError, refit_length,
+    Boosted, BoostedOptions, Forest, ForestOptions, Layout, SurrogateError, TreeCache, TreeEnsemble,
+    is_noisy, refit_length,
 };
 
 use super::gp::one_objective;
@@ -19,12 +20,27 @@ use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 /// found no better points on eight problems of the suite `single`.
 const CANDIDATES: usize = 600;
 
-/// Share of random points: SMAC interleaves them.
-pub(crate) const RANDOM_PARAMETERS: &[ParameterInfo] = &[ParameterInfo {
-    name: "random_fraction",
-    kind: ParameterKind::Number { default: 0.03, low: 0.0, high: 1.0 },
-    meaning: "Share of points drawn at random once the model is used.",
-}];
+/// Share of random points: SMAC interleaves them; and the model.
+pub(crate) const PARAMETERS: &[ParameterInfo] = &[
+    ParameterInfo {
+        name: "random_fraction",
+        kind: ParameterKind::Number { default: 0.03, low: 0.0, high: 1.0 },
+        meaning: "Share of points drawn at random once the model is used.",
+    },
+    ParameterInfo {
+        name: "model",
+        kind: ParameterKind::Choice { default: "forest", choices: &["forest", "boosted"] },
+        meaning: "Trees that are averaged (forest), or ten ensembles of gradient-boosted ones (boosted), which take six times as \
+                  long. Both average over more results where these look noisy.",
+    },
+];
+
+/// Which trees, with the memory of those that were grown.
+#[derive(Debug)]
+enum Model {
+    Forest(TreeCache<Forest>),
+    Boosted(TreeCache<Boosted>),
+}
 
 /// Forest of randomized trees + log expected improvement (Hutter et al., 2011).
 ///
@@ -35,12 +51,17 @@ pub(crate) const RANDOM_PARAMETERS: &[ParameterInfo] = &[ParameterInfo {
 #[derive(Debug)]
 pub(crate) struct ForestSampler {
     design: Design,
-    cache: ForestCache,
+    model: Model,
+    noise: TreeCache<Forest>,
 }
 
 impl ForestSampler {
     pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
-        Ok(Self { design: Design::read(parameters)?, cache: ForestCache::default() })
+        let model = match parameters.choice("model")? {
+            "boosted" => Model::Boosted(TreeCache::default()),
+            _ => Model::Forest(TreeCache::default()),
+        };
+        Ok(Self { design: Design::read(parameters)?, model, noise: TreeCache::default() })
     }
 
     /// Work of one maximization: a prediction costs about the same at any number of results.
@@ -73,13 +94,57 @@ impl Sampler for ForestSampler {
     }
 
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError> {
+        match &self.model {
+            Model::Forest(cache) => {
+                let trees = Trees {
+                    cache,
+                    noise: &self.noise,
+                    options: ForestOptions { total_variance: false, ..ForestOptions::default() },
+                    averaging: ForestOptions::averaging(),
+                    name: "random forest",
+                };
+                self.propose_with(&trees, request, known)
+            }
+            Model::Boosted(cache) => {
+                let trees = Trees {
+                    cache,
+                    noise: &self.noise,
+                    options: BoostedOptions::default(),
+                    averaging: BoostedOptions::averaging(),
+                    name: "boosted trees",
+                };
+                self.propose_with(&trees, request, known)
+            }
+        }
+    }
+}
+
+/// How the trees of a plan are grown.
+struct Trees<'a, M: TreeEnsemble> {
+    cache: &'a TreeCache<M>,
+    /// Forests by which noise is told.
+    noise: &'a TreeCache<Forest>,
+    options: M::Options,
+    /// For an objective whose results are noisy.
+    averaging: M::Options,
+    /// For people.
+    name: &'static str,
+}
+
+impl ForestSampler {
+    fn propose_with<M: TreeEnsemble>(
+        &self,
+        trees: &Trees<'_, M>,
+        request: &Request<'_>,
+        known: &mut Known,
+    ) -> Result<Proposals, SolverError> {
         let problem = request.view.problem();
-        let space = Candidates::new(problem.space());
+        let space = Candidates::new(problem.space()).within(request.within);
         let width = space.layout().len();
         let rung = request.history.model_rung(width + 2);
         let level = rung.map(|rung| &request.history.levels[rung.0 as usize]);
         let ready = level.is_some_and(|level| level.entries.len() >= 2);
-        let mut state: Option<State> = None;
+        let mut state: Option<State<M>> = None;
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
             let Some((level, rung)) = level.zip(rung) else { return Ok(None) };
             if state.is_none() {
@@ -87,7 +152,7 @@ impl Sampler for ForestSampler {
                 let waiting = request.history.pending.iter().filter(|trial| trial.result(rung).is_none());
                 let pending: Vec<&[f64]> = waiting.map(|trial| trial.encoded.as_slice()).collect();
                 let seed = Seed(problem.seed()).derive("forest", 0);
-                let mut grown = State::grow(space.layout(), training, seed, &self.cache)?;
+                let mut grown = State::grow(space.layout(), training, seed, trees)?;
                 grown.believe(&pending)?;
                 state = Some(grown);
             }
@@ -102,50 +167,56 @@ impl Sampler for ForestSampler {
 }
 
 /// Forests of one plan, which take in pending points as they are chosen.
-struct State {
+struct State<M> {
     training: Training,
-    objective: Forest,
-    constraints: Vec<Forest>,
+    objective: M,
+    constraints: Vec<M>,
+    name: &'static str,
     /// Points of this plan that the forests have taken in.
     believed: usize,
 }
 
-impl State {
+impl<M: TreeEnsemble> State<M> {
     fn grow(
         layout: &Layout,
         training: Training,
         seed: Seed,
-        cache: &ForestCache,
+        trees: &Trees<'_, M>,
     ) -> Result<Self, SolverError> {
         let (rows, measured) = (&training.rows, training.measured);
         let grown = refit_length(measured);
         let failed_grown = measured + refit_length(rows.len() - measured);
-        let fit = |rows: &Rows, targets: &[f64], count: usize, seed: Seed| {
-            let forest = cache.fit(layout, rows, targets, count, &ForestOptions::default(), seed.0);
+        let losses = training.measured_losses();
+        let noisy = is_noisy(layout, rows, losses, grown, seed.derive("noise", 0).0, trees.noise)
+            .map_err(|error| numeric(&error))?;
+        let options = if noisy { &trees.averaging } else { &trees.options };
+        let fit = |rows: &Rows, targets: &[f64], count: usize, seed: Seed, options: &M::Options| {
+            let forest = trees.cache.fit(layout, rows, targets, count, options, seed.0);
             forest.map(Arc::unwrap_or_clone).map_err(|error| numeric(&error))
         };
         let mut constraints = Vec::with_capacity(training.violations.len());
         for (index, violations) in training.violations.iter().enumerate() {
-            let mut forest = fit(rows, violations, grown, seed.derive("constraint", index as u64))?;
+            let mut forest =
+                fit(rows, violations, grown, seed.derive("constraint", index as u64), &trees.options)?;
             let rest = forest.absorb(&rows.slice(grown, measured), &violations[grown..]);
             rest.map_err(|error| numeric(&error))?;
             constraints.push(forest);
         }
         let mut objective = if rows.len() == measured {
-            fit(rows, &training.losses, grown, seed)?
+            fit(rows, &training.losses, grown, seed, options)?
         } else {
             // Failures have the loss that the results in the same part of the data give them.
             let mut first = rows.slice(0, grown);
             first.push_rows(&rows.slice(measured, failed_grown)).map_err(|error| numeric(&error))?;
             let mut losses = training.losses[..grown].to_vec();
             losses.resize(first.len(), fence(&losses).unwrap_or(0.0));
-            fit(&first, &losses, first.len(), seed)?
+            fit(&first, &losses, first.len(), seed, options)?
         };
         for (from, to) in [(grown, measured), (failed_grown, rows.len())] {
             let rest = objective.absorb(&rows.slice(from, to), &training.losses[from..to]);
             rest.map_err(|error| numeric(&error))?;
         }
-        Ok(Self { training, objective, constraints, believed: 0 })
+        Ok(Self { training, objective, constraints, name: trees.name, believed: 0 })
     }
 
     fn believe(&mut self, pending: &[&[f64]]) -> Result<(), SolverError> {
@@ -165,9 +236,12 @@ impl State {
     ) -> Result<Option<Proposal>, SolverError> {
         let training = &self.training;
         let holds = |row: &usize| training.violations.iter().all(|values| values[*row] <= 0.0);
-        let best = (0..training.measured).filter(holds).map(|row| training.losses[row]).reduce(f64::min);
-        let improvement = best
-            .map(|best| LogExpectedImprovement::new(&self.objective, self.objective.to_model_scale(best)));
+        // Under noise the luckiest result is not the best one; without it, a forest returns what was measured.
+        let means =
+            self.objective.predict_mean(&training.measured_rows()).map_err(|error| numeric(&error))?;
+        let best = (0..training.measured).filter(holds).map(|row| means[row]).reduce(f64::min);
+        let improvement = best.map(|best| LogExpectedImprovement::new(&self.objective, best));
+        let starts = training.with_losses(&means).best_rows();
         let mut feasibility = Feasibility::new();
         for constraint in &self.constraints {
             feasibility = feasibility.with_constraint(constraint, 0.0);
@@ -178,13 +252,13 @@ impl State {
             Some(improvement) if feasibility.is_empty() => improvement,
             _ => &constrained,
         };
-        let found = best_unknown(acquisition, space, &training.best_rows(), budget, seed, known)?;
+        let found = best_unknown(acquisition, space, &starts, budget, seed, known)?;
         Ok(found.map(|candidate| Proposal {
             prediction: predict_loss(&self.objective, &candidate.row),
             acquisition: Some(candidate.value),
             log_improvement: improvement.is_some().then_some(candidate.value),
             regret_bound: None,
-            model: Some(format!("random forest on {} results", training.measured)),
+            model: Some(format!("{} on {} results", self.name, training.measured)),
             row: candidate.row,
             sampler: "forest",
         }))

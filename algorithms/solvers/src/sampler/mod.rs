@@ -1,6 +1,8 @@
 //! Samplers choose points; they know nothing of brackets and promotions.
 
+mod candidates;
 mod cma;
+mod compress;
 mod design;
 mod evolution;
 mod forest;
@@ -19,8 +21,9 @@ mod turbo;
 use boxwood_core::{Problem, Seed, SolverError, StopFlag, StudyView};
 
 pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
+pub(crate) use compress::{Compressed, PARAMETERS as COMPRESSION_PARAMETERS};
 pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
-pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
+pub(crate) use forest::{ForestSampler, PARAMETERS as FOREST_PARAMETERS};
 pub(crate) use gp::{GpSampler, PARAMETERS as GP_PARAMETERS, TRANSFER_PARAMETERS};
 pub(crate) use grid::{GridSampler, PARAMETERS as GRID_PARAMETERS};
 pub(crate) use latin::{LatinSampler, PARAMETERS as LATIN_PARAMETERS};
@@ -44,6 +47,8 @@ pub(crate) struct Request<'a> {
     pub(crate) starts: &'a [Start],
     /// Rows that this plan starts before those wanted here (initial points), with nothing measured yet.
     pub(crate) placed: &'a [Vec<f64>],
+    /// The part of the space, one range per column, that models choose from; all of it where there is none.
+    pub(crate) within: Option<&'a [model::Range]>,
     /// Seed of the plan.
     pub(crate) seed: Seed,
     /// Raised when the plan is no longer wanted.
