@@ -89,7 +89,7 @@ pub struct Forest {
     scale: TargetScale,
     trees: Vec<Tree>,
     total_variance: bool,
-    out_of_bag_error: Option<f64>,
+    out_of_bag: Vec<Option<f64>>,
 }
 
 impl Forest {
@@ -107,7 +107,7 @@ impl Forest {
         check_observations(layout, rows, targets)?;
         let scale = model_scale(targets);
         let values: Vec<f64> = targets.iter().map(|&target| scale.to_model(target)).collect();
-        let mut unseen = Unseen::new(rows.len());
+        let mut unseen = Unseen::new(if options.bootstrap { rows.len() } else { 0 });
         let trees = (0..options.trees.max(1))
             .map(|number| {
                 let mut rng = ChaCha8Rng::seed_from_u64(mix_seed(seed, number as u64));
@@ -130,14 +130,14 @@ impl Forest {
             scale,
             trees,
             total_variance: options.total_variance,
-            out_of_bag_error: unseen.error(&values),
+            out_of_bag: unseen.means(),
         })
     }
 
-    /// Mean squared error on the model scale of the trees that have not seen a row (Breiman, 2001); nothing without a
-    /// bootstrap or where every tree has seen every row.
-    pub fn out_of_bag_error(&self) -> Option<f64> {
-        self.out_of_bag_error
+    /// What the trees that have not seen a row predict for it on the model scale (Breiman, 2001), one entry per row that the
+    /// forest was grown on: nothing where every tree has seen it; no entries without a bootstrap.
+    pub fn out_of_bag(&self) -> &[Option<f64>] {
+        &self.out_of_bag
     }
 
     /// Adds rows and losses to the leaves of every tree; neither splits nor the model scale change.
@@ -201,11 +201,9 @@ impl Unseen {
         });
     }
 
-    fn error(&self, values: &[f64]) -> Option<f64> {
-        let predicted =
-            self.sums.iter().zip(&self.counts).zip(values).filter(|((_, count), _)| **count > 0.0);
-        let errors: Vec<f64> = predicted.map(|((sum, count), value)| (sum / count - value).powi(2)).collect();
-        (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64)
+    fn means(&self) -> Vec<Option<f64>> {
+        let sums = self.sums.iter().zip(&self.counts);
+        sums.map(|(sum, count)| (*count > 0.0).then(|| sum / count)).collect()
     }
 }
 

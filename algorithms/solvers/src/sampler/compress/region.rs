@@ -49,7 +49,7 @@ pub(super) fn density(space: &SearchSpace, training: &Training) -> Vec<Range> {
         let quantile = |share: f64| {
             let (mut low, mut high) = (0.0, 1.0);
             for _ in 0..40 {
-                let middle = (low + high) / 2.0;
+                let middle = f64::midpoint(low, high);
                 if below(middle) < start + share * (end - start) {
                     low = middle;
                 } else {
