@@ -1,4 +1,4 @@
-//! Sequential model-based optimization with a random forest, in the manner of SMAC.
+//! Sequential model-based optimization with trees, in the manner of SMAC.
 
 use std::sync::Arc;
 
@@ -42,16 +42,21 @@ enum Model {
     Boosted(TreeCache<Boosted>),
 }
 
-/// Forest of randomized trees + log expected improvement (Hutter et al., 2011).
+/// Trees, averaged at random or boosted, + log expected improvement (Hutter et al., 2011).
 ///
 /// Trees are grown again whenever the results have become a twentieth more ([`refit_length`]); in between, results go
 /// to the leaves, and so do pending points, in the belief that they return what the forest predicts. Constraints have a
 /// forest each, whose spread gives the probability that they hold; before the first feasible point those alone are
 /// maximized. Failed points take part with a bad loss.
+///
+/// While the results look noisy ([`is_noisy`]), the objective's trees average several of them in a leaf. What is to be beaten
+/// is the best mean at a measured point, and candidates are mutated from the best means: without noise those are what was
+/// measured there.
 #[derive(Debug)]
 pub(crate) struct ForestSampler {
     design: Design,
     model: Model,
+    /// Forests by which noise is told.
     noise: TreeCache<Forest>,
 }
 
@@ -171,7 +176,9 @@ struct State<M> {
     training: Training,
     objective: M,
     constraints: Vec<M>,
+    /// For people.
     name: &'static str,
+    noisy: bool,
     /// Points of this plan that the forests have taken in.
     believed: usize,
 }
@@ -216,7 +223,7 @@ impl<M: TreeEnsemble> State<M> {
             let rest = objective.absorb(&rows.slice(from, to), &training.losses[from..to]);
             rest.map_err(|error| numeric(&error))?;
         }
-        Ok(Self { training, objective, constraints, name: trees.name, believed: 0 })
+        Ok(Self { training, objective, constraints, name: trees.name, noisy, believed: 0 })
     }
 
     fn believe(&mut self, pending: &[&[f64]]) -> Result<(), SolverError> {
@@ -258,7 +265,12 @@ impl<M: TreeEnsemble> State<M> {
             acquisition: Some(candidate.value),
             log_improvement: improvement.is_some().then_some(candidate.value),
             regret_bound: None,
-            model: Some(format!("{} on {} results", self.name, training.measured)),
+            model: Some(format!(
+                "{} on {} {}results",
+                self.name,
+                training.measured,
+                if self.noisy { "noisy " } else { "" }
+            )),
             row: candidate.row,
             sampler: "forest",
         }))

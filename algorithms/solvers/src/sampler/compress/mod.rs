@@ -20,6 +20,8 @@ use crate::fill::random_rows;
 use crate::history::{History, Known};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
+/// Dimensions of a smaller space, where nobody says.
+const DIMENSIONS: usize = 8;
 /// Times that the inner sampler is asked again for rows which the study does not have yet.
 const ATTEMPTS: u64 = 4;
 
@@ -242,9 +244,6 @@ impl Compressed {
         Ok(proposals)
     }
 }
-
-/// Dimensions of a smaller space, where nobody says.
-const DIMENSIONS: usize = 8;
 
 impl Sampler for Compressed {
     fn accepts(&self, problem: &Problem) -> Result<(), String> {

@@ -20,6 +20,8 @@ const TOLERANCE: f64 = 0.02;
 /// dimensions (Binois, Ginsbourger and Roustant, "On the choice of the low-dimensional domain for global optimization via
 /// random embeddings", Journal of Global Optimization 2020).
 const REACH: f64 = 1.0;
+/// Numbers that are tried for columns of which none is a float.
+const PLACES: u32 = 64;
 /// Share of the diagonal that is added where a mixture is inverted.
 const RIDGE: f64 = 1e-9;
 
@@ -198,10 +200,11 @@ impl Projection {
     }
 
     /// Of the values that the columns of each number show, the one that explains most of them: a float shows it exactly, a
-    /// level only about.
+    /// level only about, so that others are tried too.
     fn followed(&self, space: &SearchSpace, follows: &[usize], mirrored: &[bool], row: &[f64]) -> Vec<f64> {
         let k = self.space.dimensions().len();
         let mut shown: Vec<Vec<f64>> = vec![Vec::new(); k];
+        let mut exact = vec![false; k];
         for column in 0..row.len() {
             if row[column].is_nan() {
                 continue;
@@ -210,13 +213,15 @@ impl Projection {
             let values = &mut shown[follows[column]];
             if space.dimensions()[column].kind == DimensionKind::Continuous {
                 values.insert(0, value);
+                exact[follows[column]] = true;
             } else {
                 values.push(value);
             }
         }
-        for values in &mut shown {
-            if values.len() > 1 {
+        for (values, exact) in shown.iter_mut().zip(exact) {
+            if !exact && values.len() > 1 {
                 values.push(values.iter().sum::<f64>() / values.len() as f64);
+                values.extend((0..PLACES).map(|place| (f64::from(place) + 0.5) / f64::from(PLACES)));
             }
         }
         let tries = shown.iter().map(Vec::len).max().unwrap_or(0);
@@ -317,3 +322,6 @@ fn check(parameters: Vec<ParameterSpec>) -> Result<Arc<SearchSpace>, SolverError
     let spec = SpaceSpec { parameters, ..SpaceSpec::default() };
     spec.check().map(Arc::new).map_err(|error| numeric(&error))
 }
+
+#[cfg(test)]
+mod tests;
