@@ -19,6 +19,8 @@ use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 /// Rows scored per proposal. Trees are constant between their cuts, so that more rows or an exchange from the best ones
 /// found no better points on eight problems of the suite `single`.
 const CANDIDATES: usize = 600;
+/// Best results among whose means is the one to beat, so that a proposal costs about the same at any number of results.
+const LEADING: usize = 256;
 
 /// Share of random points: SMAC interleaves them; and the model.
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[
@@ -242,13 +244,13 @@ impl<M: TreeEnsemble> State<M> {
         known: &Known,
     ) -> Result<Option<Proposal>, SolverError> {
         let training = &self.training;
-        let holds = |row: &usize| training.violations.iter().all(|values| values[*row] <= 0.0);
-        // Under noise the luckiest result is not the best one; without it, a forest returns what was measured.
-        let means =
-            self.objective.predict_mean(&training.measured_rows()).map_err(|error| numeric(&error))?;
-        let best = (0..training.measured).filter(holds).map(|row| means[row]).reduce(f64::min);
+        // Under noise the luckiest result is not the best one; without it, trees return what was measured.
+        let leading = training.leading(LEADING);
+        let means = self.objective.predict_mean(&leading.rows).map_err(|error| numeric(&error))?;
+        let holds = |row: &usize| leading.violations.iter().all(|values| values[*row] <= 0.0);
+        let best = (0..leading.measured).filter(holds).map(|row| means[row]).reduce(f64::min);
         let improvement = best.map(|best| LogExpectedImprovement::new(&self.objective, best));
-        let starts = training.with_losses(&means).best_rows();
+        let starts = leading.with_losses(&means).best_rows();
         let mut feasibility = Feasibility::new();
         for constraint in &self.constraints {
             feasibility = feasibility.with_constraint(constraint, 0.0);

@@ -129,17 +129,27 @@ impl Training {
 
     /// The first results alone, without failures.
     pub(crate) fn first(&self, length: usize) -> Self {
-        Self {
-            rows: self.rows.slice(0, length),
-            losses: self.losses[..length].to_vec(),
-            violations: self.violations.iter().map(|values| values[..length].to_vec()).collect(),
-            measured: length,
-        }
+        self.select(&(0..length).collect::<Vec<_>>())
+    }
+
+    /// The best results alone, best first, without failures.
+    pub(crate) fn leading(&self, count: usize) -> Self {
+        self.select(&self.best(count))
     }
 
     /// The measured rows with other losses, without failures.
     pub(crate) fn with_losses(&self, losses: &[f64]) -> Self {
         Self { losses: losses.to_vec(), ..self.first(self.measured) }
+    }
+
+    fn select(&self, measured: &[usize]) -> Self {
+        let of = |values: &[f64]| measured.iter().map(|index| values[*index]).collect();
+        Self {
+            rows: self.rows.select(measured),
+            losses: of(&self.losses),
+            violations: self.violations.iter().map(|values| of(values)).collect(),
+            measured: measured.len(),
+        }
     }
 
     /// Rows that were measured.
@@ -188,22 +198,20 @@ impl Training {
         violation(a).total_cmp(&violation(b)).then(losses).then(a.cmp(&b))
     }
 
-    /// Indices of the measured rows, best first.
-    pub(crate) fn ranked(&self) -> Vec<usize> {
+    /// Indices of the best measured rows, best first.
+    pub(crate) fn best(&self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.measured).collect();
+        if order.len() > count {
+            order.select_nth_unstable_by(count, |a, b| self.compare(*a, *b));
+            order.truncate(count);
+        }
         order.sort_by(|a, b| self.compare(*a, *b));
         order
     }
 
     /// The best measured rows, best first.
     pub(crate) fn best_rows(&self) -> Rows {
-        let mut order: Vec<usize> = (0..self.measured).collect();
-        if order.len() > STARTS {
-            order.select_nth_unstable_by(STARTS, |a, b| self.compare(*a, *b));
-            order.truncate(STARTS);
-        }
-        order.sort_by(|a, b| self.compare(*a, *b));
-        self.rows.select(&order)
+        self.rows.select(&self.best(STARTS))
     }
 }
 

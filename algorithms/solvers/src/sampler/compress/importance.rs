@@ -39,8 +39,7 @@ fn importances(space: &SearchSpace, training: &Training, seed: Seed) -> Result<V
     let (rows, losses) = (training.measured_rows(), training.measured_losses());
     let forest = Forest::fit(&layout, &rows, losses, &ForestOptions::default(), seed.0)
         .map_err(|error| numeric(&error))?;
-    let mut order = training.ranked();
-    order.truncate(COMPARED);
+    let order = training.best(COMPARED);
     let mut rng = seed.derive("partners", training.measured as u64).rng();
     let pairs: Vec<(usize, usize)> = order
         .iter()

@@ -19,9 +19,7 @@ const TAIL: f64 = 0.05;
 /// Indices of the best results, best first.
 fn best(training: &Training) -> Vec<usize> {
     let count = ((training.measured as f64 * BEST_SHARE).ceil() as usize).max(FEWEST);
-    let mut order = training.ranked();
-    order.truncate(count);
-    order
+    training.best(count)
 }
 
 /// The smallest box of the best results, a little wider (Perrone et al., 2019, equation 4); all choices that they have.
