@@ -227,12 +227,16 @@ impl Projection {
         let tries = shown.iter().map(Vec::len).max().unwrap_or(0);
         let mut best: Vec<(f64, f64)> = vec![(f64::INFINITY, 0.5); k];
         for attempt in 0..tries {
-            let z: Vec<f64> = (0..k).map(|j| shown[j].get(attempt).copied().unwrap_or(best[j].1)).collect();
+            let mut z: Vec<f64> =
+                (0..k).map(|j| shown[j].get(attempt).copied().unwrap_or(best[j].1)).collect();
+            self.space.snap(&mut z);
             let mut image = self.image(&z);
             space.snap(&mut image);
             let mut errors = vec![0.0; k];
             for (column, at) in follows.iter().enumerate() {
-                errors[*at] += difference(image[column], row[column]).powi(2);
+                // What is active is decided by other columns, which are tried at the same time.
+                let error = image[column] - row[column];
+                errors[*at] += if error.is_nan() { 0.0 } else { error * error };
             }
             for (j, error) in errors.into_iter().enumerate() {
                 if error < best[j].0 {
