@@ -90,7 +90,7 @@ impl Composed {
             return Ok(placed);
         }
         let rows: Vec<Vec<f64>> = placed.list.iter().map(|proposal| proposal.row.clone()).collect();
-        let request = Request { view, history, starts: rest, placed: &rows, seed, stop };
+        let request = Request { view, history, starts: rest, placed: &rows, within: None, seed, stop };
         match self.sampler.propose(&request, &mut known) {
             Ok(proposals) => {
                 placed.list.extend(proposals.list);

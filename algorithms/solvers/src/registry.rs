@@ -8,11 +8,11 @@ use crate::composed::Composed;
 use crate::early_stopping::{EarlyStopping, PARAMETERS as STOPPING_PARAMETERS};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 use crate::sampler::{
-    BLEND_PARAMETERS, BOHB_PARAMETERS, BlendSampler, CMA_PARAMETERS, CmaSampler, DESIGN_PARAMETERS,
-    EVOLUTION_PARAMETERS, EvolutionSampler, FOREST_RANDOM_PARAMETERS, ForestSampler, GP_PARAMETERS,
-    GP_SHARED_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler, LATIN_PARAMETERS, LOCAL_PARAMETERS,
-    LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler, TPE_PARAMETERS,
-    TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
+    BLEND_PARAMETERS, BOHB_PARAMETERS, BlendSampler, CMA_PARAMETERS, COMPRESSION_PARAMETERS, CmaSampler,
+    Compressed, DESIGN_PARAMETERS, EVOLUTION_PARAMETERS, EvolutionSampler, FOREST_PARAMETERS, ForestSampler,
+    GP_PARAMETERS, GP_SHARED_PARAMETERS, GRID_PARAMETERS, GpSampler, GridSampler, LATIN_PARAMETERS,
+    LOCAL_PARAMETERS, LatinSampler, MFES_PARAMETERS, MfesSampler, RandomSampler, Sampler, SobolSampler,
+    TPE_PARAMETERS, TRANSFER_PARAMETERS, TpeSampler, TurboSampler,
 };
 use crate::scheduler::{ASHA_PARAMETERS, Asynchronous, Full, HALVING_PARAMETERS, Scheduler, read_halving};
 
@@ -262,13 +262,13 @@ impl SamplerKind {
             Self::Cma => CMA_PARAMETERS.to_vec(),
             Self::Blend => [BLEND_PARAMETERS, LOCAL_PARAMETERS, DESIGN_PARAMETERS].concat(),
             Self::Local => LOCAL_PARAMETERS.to_vec(),
-            Self::Gp => [DESIGN_PARAMETERS, GP_PARAMETERS].concat(),
-            Self::Forest => [DESIGN_PARAMETERS, FOREST_RANDOM_PARAMETERS].concat(),
+            Self::Gp => [DESIGN_PARAMETERS, GP_PARAMETERS, COMPRESSION_PARAMETERS].concat(),
+            Self::Forest => [DESIGN_PARAMETERS, FOREST_PARAMETERS, COMPRESSION_PARAMETERS].concat(),
             Self::Tpe => TPE_PARAMETERS.to_vec(),
             Self::Bohb => BOHB_PARAMETERS.to_vec(),
             Self::Mfes => [DESIGN_PARAMETERS, MFES_PARAMETERS].concat(),
             Self::Transfer => [DESIGN_PARAMETERS, &GP_SHARED_PARAMETERS, TRANSFER_PARAMETERS].concat(),
-            Self::Turbo => DESIGN_PARAMETERS.to_vec(),
+            Self::Turbo => [DESIGN_PARAMETERS, COMPRESSION_PARAMETERS].concat(),
             Self::Open => vec![OPEN_SAMPLER],
         }
     }
@@ -299,13 +299,13 @@ impl SamplerKind {
             Self::Cma => Box::new(CmaSampler::read(parameters)?),
             Self::Blend => Box::new(BlendSampler::read(parameters)?),
             Self::Local => Box::new(BlendSampler::read_local(parameters)?),
-            Self::Gp => Box::new(GpSampler::read(parameters)?),
-            Self::Forest => Box::new(ForestSampler::read(parameters)?),
+            Self::Gp => Compressed::wrap(Box::new(GpSampler::read(parameters)?), false, parameters)?,
+            Self::Forest => Compressed::wrap(Box::new(ForestSampler::read(parameters)?), false, parameters)?,
             Self::Tpe => Box::new(TpeSampler::read(parameters)?),
             Self::Bohb => Box::new(TpeSampler::read_bohb(parameters)?),
             Self::Mfes => Box::new(MfesSampler::read(parameters)?),
             Self::Transfer => Box::new(GpSampler::read_learning(parameters)?),
-            Self::Turbo => Box::new(TurboSampler::read(parameters)?),
+            Self::Turbo => Compressed::wrap(Box::new(TurboSampler::read(parameters)?), true, parameters)?,
         })
     }
 }

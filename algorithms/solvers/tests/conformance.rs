@@ -140,12 +140,42 @@ fn designs_and_processes_keep_the_contract() {
         ("bo", "kernel", json!("squared_exponential")),
         ("bo", "warp_inputs", json!("on")),
         ("bo", "posterior_draws", json!(4)),
+        ("forest", "model", json!("boosted")),
     ];
     for (solver, parameter, value) in choices {
         let make = |problem: &Problem| {
             let mut spec = SolverSpec::named(solver);
             spec.parameters.insert(parameter.into(), value.clone());
             spec.parameters.insert("candidates".into(), 60.into());
+            boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
+        };
+        solver_conformance(&make, &[Tier::Basic]);
+    }
+}
+
+/// Every smaller space, of one dimension, so that it is smaller than those of the suite, and in steps.
+#[test]
+fn smaller_spaces_keep_the_contract() {
+    let choices = [
+        ("bo", "hesbo", 0),
+        ("bo", "rembo", 0),
+        ("bo", "selection", 0),
+        ("bo", "box", 0),
+        ("bo", "density", 0),
+        ("bo", "none", 16),
+        ("forest", "hesbo", 16),
+        ("forest", "selection", 0),
+        ("forest", "box", 0),
+        ("turbo", "hesbo", 0),
+        ("turbo", "selection", 16),
+    ];
+    for (solver, compression, steps) in choices {
+        let make = |problem: &Problem| {
+            let spec = json!({
+                "name": solver, "compression": compression, "compressed_dimensions": 1, "quantize": steps,
+                "candidates": 60
+            });
+            let spec: SolverSpec = serde_json::from_value(spec).unwrap();
             boxwood_solvers::build(&spec, problem).unwrap_or_else(|error| panic!("{error}"))
         };
         solver_conformance(&make, &[Tier::Basic]);

@@ -1,12 +1,12 @@
-//! Randomized trees against scikit-learn, Parzen densities against `SciPy`, those of BOHB against statsmodels (numbers and
+//! Randomized and boosted trees against scikit-learn, Parzen densities against `SciPy`, those of BOHB against statsmodels (numbers and
 //! scripts in `tests/oracle`).
 
 #![allow(clippy::unwrap_used)]
 
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{
-    Dimension, Forest, ForestOptions, KernelDensityModel, KernelDensityOptions, Kind, Layout, ParzenModel,
-    ParzenOptions, Posterior,
+    Boosted, BoostedOptions, Dimension, Forest, ForestOptions, KernelDensityModel, KernelDensityOptions,
+    Kind, Layout, ParzenModel, ParzenOptions, Posterior, TreeEnsemble,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -87,6 +87,32 @@ fn the_published_densities_of_bohb_match_statsmodels() {
         let found = model.unwrap().log_ratio(&table(&case["probes"])).unwrap();
         for (found, wanted) in found.iter().zip(numbers(&case["log_ratio"])) {
             assert!((found - wanted).abs() < 1e-9 * (1.0 + wanted.abs()), "{found} {wanted}");
+        }
+    }
+}
+
+#[test]
+fn one_booster_with_exact_splits_is_that_of_scikit_learn() {
+    let oracle: Value = serde_json::from_str(include_str!("oracle/boosted.json")).unwrap();
+    for case in oracle["cases"].as_array().unwrap() {
+        let (rows, targets) = (table(&case["rows"]), numbers(&case["targets"]));
+        let whole = |name: &str| case[name].as_u64().unwrap() as usize;
+        let options = BoostedOptions {
+            boosters: 1,
+            trees: whole("trees"),
+            learning_rate: case["learning_rate"].as_f64().unwrap(),
+            depth: whole("depth"),
+            leaf_rows: whole("leaf_rows"),
+            column_share: 1.0,
+            random_cuts: false,
+            prior_deviation: 0.0,
+            ..BoostedOptions::default()
+        };
+        let model = Boosted::fit(&Layout::numeric(rows.width()), &rows, &targets, &options, 1).unwrap();
+        let found = model.predict(&table(&case["probes"])).unwrap().mean;
+        for (index, (found, wanted)) in found.iter().zip(numbers(&case["mean"])).enumerate() {
+            // Rounding errors of sums in another order.
+            assert!((model.to_loss(*found) - wanted).abs() < 1e-9, "probe {index}: {found} {wanted}");
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use boxwood_numeric::Rows;
 use boxwood_surrogate::{
-    Dimension, Forest, ForestOptions, GaussianProcess, GpOptions, Kind, Layout, ParzenModel, ParzenOptions,
-    Posterior,
+    Boosted, BoostedOptions, Dimension, Forest, ForestOptions, GaussianProcess, GpOptions, Kind, Layout,
+    ParzenModel, ParzenOptions, Posterior, TreeEnsemble,
 };
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -85,6 +85,10 @@ proptest! {
         let forest = || Forest::fit(&layout, &rows, &losses, &ForestOptions::default(), 7).unwrap();
         check_posterior(&forest(), &rows)?;
         prop_assert_eq!(forest().predict(&rows).unwrap(), forest().predict(&rows).unwrap());
+        let options = BoostedOptions { boosters: 3, trees: 8, ..BoostedOptions::default() };
+        let boosted = || Boosted::fit(&layout, &rows, &losses, &options, 7).unwrap();
+        check_posterior(&boosted(), &rows)?;
+        prop_assert_eq!(boosted().predict(&rows).unwrap(), boosted().predict(&rows).unwrap());
         let good: Vec<f64> = losses.iter().map(|&loss| f64::from(u8::from(loss < 0.5))).collect();
         let parzen = ParzenModel::fit(&layout, &rows, &good, &ParzenOptions::default()).unwrap();
         prop_assert!(parzen.log_ratio(&rows).unwrap().iter().all(|value| value.is_finite()));

@@ -65,6 +65,12 @@ impl SearchSpace {
         self.columns[column].codec.encode(value).map_err(|reason| refuse(name, reason))
     }
 
+    /// Canonical unit number of a level of a dimension that has levels, the last one for a higher level; [`INACTIVE`] for a
+    /// continuous or unknown dimension.
+    pub fn unit_of_level(&self, dimension: usize, level: u64) -> f64 {
+        self.columns.get(dimension).map_or(INACTIVE, |column| column.codec.unit_of_level(level))
+    }
+
     /// Point of a row: every number is clamped and moved to its nearest level, conditions decide what is active.
     /// The point may break a forbidden clause or relation; [`SearchSpace::is_valid`] tells. Missing numbers count as
     /// [`INACTIVE`].

@@ -1,7 +1,9 @@
 //! Samplers choose points; they know nothing of brackets and promotions.
 
 mod blend;
+mod candidates;
 mod cma;
+mod compress;
 mod design;
 mod evolution;
 mod forest;
@@ -22,8 +24,9 @@ use boxwood_core::{Problem, Seed, Signal, SolverError, StopFlag, StudyView, Tria
 
 pub(crate) use blend::{BlendSampler, LOCAL_PARAMETERS, PARAMETERS as BLEND_PARAMETERS};
 pub(crate) use cma::{CmaSampler, PARAMETERS as CMA_PARAMETERS};
+pub(crate) use compress::{Compressed, PARAMETERS as COMPRESSION_PARAMETERS};
 pub(crate) use evolution::{EvolutionSampler, PARAMETERS as EVOLUTION_PARAMETERS};
-pub(crate) use forest::{ForestSampler, RANDOM_PARAMETERS as FOREST_RANDOM_PARAMETERS};
+pub(crate) use forest::{ForestSampler, PARAMETERS as FOREST_PARAMETERS};
 pub(crate) use gp::{
     GpSampler, PARAMETERS as GP_PARAMETERS, SHARED_PARAMETERS as GP_SHARED_PARAMETERS, TRANSFER_PARAMETERS,
 };
@@ -49,6 +52,8 @@ pub(crate) struct Request<'a> {
     pub(crate) starts: &'a [Start],
     /// Rows that this plan starts before those wanted here (initial points), with nothing measured yet.
     pub(crate) placed: &'a [Vec<f64>],
+    /// The part of the space, one range per column, that models choose from; all of it where there is none.
+    pub(crate) within: Option<&'a [model::Range]>,
     /// Seed of the plan.
     pub(crate) seed: Seed,
     /// Raised when the plan is no longer wanted.

@@ -1,22 +1,20 @@
-//! What the model-based samplers share: the space as surrogates see it, training data, the initial design.
+//! What the model-based samplers share: training data, the initial design, the choice of a row.
 //!
 //! Letters: n observations, d encoded dimensions.
 
-use boxwood_acquisition::{Acquisition, Budget, Candidate, CandidateSpace, maximize};
-use boxwood_core::space::DimensionKind;
-use boxwood_core::{Problem, SearchSpace, Seed, SeedRng, SolverError};
+use boxwood_acquisition::{Acquisition, Budget, Candidate, maximize};
+use boxwood_core::{Problem, Seed, SolverError};
 use boxwood_numeric::Rows;
-use boxwood_surrogate::{Dimension, Kind, Layout, Posterior, refit_length};
-use rand::{Rng, RngExt, SeedableRng};
+use boxwood_surrogate::{Posterior, refit_length};
+use rand::RngExt;
 
+pub(crate) use super::candidates::{Candidates, Range, layout};
 use super::design::{INITIAL_DESIGN, InitialDesign};
 use super::{Proposal, Proposals, Request};
 use crate::fill::random_rows;
 use crate::history::{Entry, Known, Level};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
-/// Gaussian steps per continuous parameter in an exchange neighbourhood, as in SMAC.
-const NEIGHBOUR_DRAWS: usize = 4;
 /// Failed rows of a rung that take part beside a base of results, the newest ones.
 const FAILURES_KEPT: usize = 100;
 /// Best observed rows around which candidates are mutated.
@@ -105,59 +103,6 @@ pub(crate) fn numeric(error: &dyn std::error::Error) -> SolverError {
     SolverError::Numeric(text)
 }
 
-/// The columns of a space as surrogates compare them.
-pub(crate) fn layout(space: &SearchSpace) -> Layout {
-    let column = |dimension: &boxwood_core::space::Dimension| {
-        let kind = match dimension.kind {
-            DimensionKind::Continuous => Kind::Numeric,
-            DimensionKind::Discrete { levels } => Kind::Integer { levels: levels as usize },
-            DimensionKind::Categorical { choices } => Kind::Categorical { choices: choices as usize },
-        };
-        Dimension { kind, conditional: dimension.conditional }
-    };
-    Layout::new(space.dimensions().iter().map(column).collect())
-}
-
-/// A search space as the acquisition maximizer sees it.
-pub(crate) struct Candidates<'a> {
-    space: &'a SearchSpace,
-    layout: Layout,
-}
-
-impl<'a> Candidates<'a> {
-    pub(crate) fn new(space: &'a SearchSpace) -> Self {
-        Self { space, layout: layout(space) }
-    }
-
-    pub(crate) fn layout(&self) -> &Layout {
-        &self.layout
-    }
-}
-
-/// A generator of our own kind, seeded by the caller's.
-fn branch(rng: &mut dyn Rng) -> SeedRng {
-    SeedRng::seed_from_u64(rng.next_u64())
-}
-
-impl CandidateSpace for Candidates<'_> {
-    fn dimensions(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn sample(&self, rng: &mut dyn Rng) -> Vec<f64> {
-        // A space too tight to be sampled gives its middle, which the maximizer then snaps or drops.
-        self.space.sample(&mut branch(rng)).unwrap_or_else(|_| vec![0.5; self.layout.len()])
-    }
-
-    fn snap(&self, row: &mut Vec<f64>) -> bool {
-        self.space.snap(row)
-    }
-
-    fn neighbours(&self, row: &[f64], dimension: usize, rng: &mut dyn Rng) -> Vec<Vec<f64>> {
-        self.space.neighbours(row, dimension, NEIGHBOUR_DRAWS, &mut branch(rng))
-    }
-}
-
 /// Rows and targets of one rung, in the order in which results became visible; failures come last.
 #[derive(Debug, Clone)]
 pub(crate) struct Training {
@@ -196,6 +141,31 @@ impl Training {
         let losses = self.violations.get(index).cloned().unwrap_or_default();
         let measured = losses.len();
         Self { rows: self.rows.slice(0, measured), losses, violations: Vec::new(), measured }
+    }
+
+    /// The first results alone, without failures.
+    pub(crate) fn first(&self, length: usize) -> Self {
+        self.select(&(0..length).collect::<Vec<_>>())
+    }
+
+    /// The best results alone, best first, without failures.
+    pub(crate) fn leading(&self, count: usize) -> Self {
+        self.select(&self.best(count))
+    }
+
+    /// The measured rows with other losses, without failures.
+    pub(crate) fn with_losses(&self, losses: &[f64]) -> Self {
+        Self { losses: losses.to_vec(), ..self.first(self.measured) }
+    }
+
+    fn select(&self, measured: &[usize]) -> Self {
+        let of = |values: &[f64]| measured.iter().map(|index| values[*index]).collect();
+        Self {
+            rows: self.rows.select(measured),
+            losses: of(&self.losses),
+            violations: self.violations.iter().map(|values| of(values)).collect(),
+            measured: measured.len(),
+        }
     }
 
     /// Rows that were measured.
@@ -237,31 +207,36 @@ impl Training {
         order
     }
 
-    /// The best measured rows, best first: least violation, then least loss.
-    pub(crate) fn best_rows(&self) -> Rows {
-        self.best((0..self.measured).collect())
-    }
-
-    /// The same among those that satisfy every constraint.
-    pub(crate) fn best_feasible_rows(&self) -> Rows {
-        self.best((0..self.measured).filter(|index| self.violation(*index) == 0.0).collect())
-    }
-
     fn violation(&self, index: usize) -> f64 {
         self.violations.iter().map(|values| values[index].max(0.0)).sum()
     }
 
-    fn best(&self, mut order: Vec<usize>) -> Rows {
-        let compare = |a: &usize, b: &usize| {
-            let losses = self.losses[*a].total_cmp(&self.losses[*b]);
-            self.violation(*a).total_cmp(&self.violation(*b)).then(losses).then(a.cmp(b))
-        };
-        if order.len() > STARTS {
-            order.select_nth_unstable_by(STARTS, compare);
-            order.truncate(STARTS);
+    /// Better first: least violation, then least loss.
+    fn compare(&self, a: usize, b: usize) -> std::cmp::Ordering {
+        let losses = self.losses[a].total_cmp(&self.losses[b]);
+        self.violation(a).total_cmp(&self.violation(b)).then(losses).then(a.cmp(&b))
+    }
+
+    /// Indices of the best measured rows, best first.
+    pub(crate) fn best(&self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.measured).collect();
+        if order.len() > count {
+            order.select_nth_unstable_by(count, |a, b| self.compare(*a, *b));
+            order.truncate(count);
         }
-        order.sort_by(compare);
-        self.rows.select(&order)
+        order.sort_by(|a, b| self.compare(*a, *b));
+        order
+    }
+
+    /// The best measured rows, best first.
+    pub(crate) fn best_rows(&self) -> Rows {
+        self.rows.select(&self.best(STARTS))
+    }
+
+    /// The same without rows that break a constraint.
+    pub(crate) fn best_feasible_rows(&self) -> Rows {
+        let holds = |index: &usize| self.violation(*index) == 0.0;
+        self.rows.select(&self.best(STARTS).into_iter().filter(holds).collect::<Vec<_>>())
     }
 }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::{Dimension, Kind};
+use crate::{Dimension, Kind, TreeCache};
 use boxwood_numeric::sobol_rows;
 
 fn mixed() -> Layout {
@@ -91,7 +91,7 @@ fn belief_narrows_the_spread_and_keeps_the_mean() {
 #[test]
 fn a_cache_changes_nothing_and_knows_its_arguments() {
     let (rows, losses) = data(30);
-    let cache = ForestCache::default();
+    let cache = TreeCache::<Forest>::default();
     let options = ForestOptions::default();
     let cached =
         |losses: &[f64], seed| cache.fit(&mixed(), &rows, losses, rows.len(), &options, seed).unwrap();

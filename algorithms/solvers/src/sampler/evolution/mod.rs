@@ -5,13 +5,12 @@ mod differential;
 mod swarm;
 
 use boxwood_core::{Problem, SearchSpace, Seed, SeedRng, SolverError, TrialNumber, Unsupported};
-use boxwood_surrogate::ForestCache;
 use rand::RngExt;
 
 use self::adaptive::Adaptive;
 use self::differential::{Parents, Rates, Slots, draw};
 use self::swarm::{FINAL_INERTIA, INERTIA, Motion, OWN_PULL, SWARM_PULL, Swarm};
-use super::forest::Screen;
+use super::forest::{Forests, Screen};
 use super::model::{Design, mix};
 use super::population::{Fitness, Member, activate, cross, fitness, mutate};
 use super::{Proposals, Request, Sampler};
@@ -101,7 +100,7 @@ pub(crate) struct EvolutionSampler {
     greed: f64,
     motion: Motion,
     screening: usize,
-    cache: ForestCache,
+    forests: Forests,
 }
 
 impl EvolutionSampler {
@@ -124,7 +123,7 @@ impl EvolutionSampler {
             greed: parameters.number("greed")?,
             motion: Motion::read(parameters)?,
             screening: parameters.integer("screening")? as usize,
-            cache: ForestCache::default(),
+            forests: Forests::default(),
         })
     }
 
@@ -316,7 +315,7 @@ impl Sampler for EvolutionSampler {
         let breeder = self.breeder(request, &members)?;
         let design = Design::of_trials(self.population(problem));
         let next = request.view.trials().last().map_or(1, |trial| trial.number.0 + 1);
-        let mut screen = Screen::new(request, problem.ladder().top(), &self.cache);
+        let mut screen = Screen::new(request, problem.ladder().top(), &self.forests);
         let mut pick = |chosen: &[Vec<f64>], seed: Seed, known: &Known| {
             let Some(breeder) = &breeder else { return Ok(None) };
             let mut rng = seed.rng();

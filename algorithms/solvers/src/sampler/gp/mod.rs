@@ -158,7 +158,7 @@ impl Sampler for GpSampler {
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError> {
         let problem = request.view.problem();
         let learning = self.learning.as_ref().filter(|learning| learning.applies(problem));
-        let space = Candidates::new(problem.space());
+        let space = Candidates::new(problem.space()).within(request.within);
         let width = space.layout().len();
         let rung = request.history.model_rung(width + 2);
         let level = rung.map(|rung| &request.history.levels[rung.0 as usize]);

@@ -75,7 +75,7 @@ impl Sampler for TurboSampler {
 
     fn propose(&self, request: &Request<'_>, known: &mut Known) -> Result<Proposals, SolverError> {
         let problem = request.view.problem();
-        let space = Candidates::new(problem.space());
+        let space = Candidates::new(problem.space()).within(request.within);
         let width = space.layout().len();
         let design = self.design.size(problem);
         let rung = request.history.model_rung(2);

@@ -1,6 +1,5 @@
 //! One regression tree.
 
-use super::ForestOptions;
 use crate::{Kind, Layout};
 use boxwood_numeric::Rows;
 use rand::{Rng, RngExt};
@@ -9,12 +8,38 @@ use std::sync::Arc;
 /// Rows that go down a tree together.
 const LANES: usize = 8;
 
+/// Where a number is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cuts {
+    /// At one random place of its range among the node's rows (Geurts et al., 2006).
+    Random,
+    /// Where it explains most, at a random place between the neighbours.
+    Best,
+    /// Where it explains most, half-way between the neighbours.
+    Halfway,
+}
+
+/// How a tree is grown; `forest` and `boosted` document what each of them chooses.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TreeOptions {
+    /// Share of the columns tried at each split, rounded up.
+    pub(crate) column_share: f64,
+    /// Fewest rows of a node that is split.
+    pub(crate) split_rows: usize,
+    /// Fewest rows on each side of a split.
+    pub(crate) leaf_rows: usize,
+    /// Deepest split.
+    pub(crate) depth: usize,
+    /// Where numbers are cut.
+    pub(crate) cuts: Cuts,
+}
+
 /// What a leaf predicts, on the model scale, and from how many rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Leaf {
-    pub(super) mean: f64,
-    pub(super) variance: f64,
-    count: f64,
+pub(crate) struct Leaf {
+    pub(crate) mean: f64,
+    pub(crate) variance: f64,
+    pub(crate) count: f64,
 }
 
 impl Leaf {
@@ -53,7 +78,7 @@ impl Node {
 
 /// Nodes in an arena, of which the root is the first, and the leaves, which alone change when rows are added.
 #[derive(Debug, Clone)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     nodes: Arc<[Node]>,
     /// Index of each node among the leaves; zero for the other nodes.
     leaf_of: Arc<[u32]>,
@@ -95,12 +120,12 @@ fn code(value: f64, choices: usize) -> usize {
 }
 
 impl Tree {
-    pub(super) fn grow(
+    pub(crate) fn grow(
         layout: &Layout,
         rows: &Rows,
         values: &[f64],
         chosen: Vec<usize>,
-        options: &ForestOptions,
+        options: &TreeOptions,
         rng: &mut impl Rng,
     ) -> Self {
         let (mut nodes, mut leaf_of) = (vec![Node::leaf(0)], vec![0]);
@@ -147,12 +172,12 @@ impl Tree {
     /// Passes the leaf of every row to `visit`, in order of the rows.
     ///
     /// Rows go down [`LANES`] at a time: one alone waits for each node before it can ask for the next.
-    pub(super) fn leaves(&self, rows: &Rows, mut visit: impl FnMut(usize, &Leaf)) {
+    pub(crate) fn leaves(&self, rows: &Rows, mut visit: impl FnMut(usize, &Leaf)) {
         self.indices(rows, |row, leaf| visit(row, &self.leaves[leaf]));
     }
 
     /// Adds rows to their leaves; the splits stay.
-    pub(super) fn absorb(&mut self, rows: &Rows, values: &[f64]) {
+    pub(crate) fn absorb(&mut self, rows: &Rows, values: &[f64]) {
         let mut leaves = std::mem::take(&mut self.leaves);
         self.indices(rows, |row, leaf| leaves[leaf] = leaves[leaf].with(values[row]));
         self.leaves = leaves;
@@ -206,7 +231,7 @@ fn best_split(
     rows: &Rows,
     values: &[f64],
     members: &[usize],
-    options: &ForestOptions,
+    options: &TreeOptions,
     rng: &mut impl Rng,
 ) -> Option<Rule> {
     let width = layout.len();
@@ -224,13 +249,11 @@ fn best_split(
         let place = rng.random::<f64>();
         let split = match layout.dimensions[column].kind {
             Kind::Categorical { choices } => subset_split(rows, values, members, column, choices, options),
-            Kind::Numeric | Kind::Integer { .. } | Kind::Ordinal { .. } => {
-                if options.random_cuts {
-                    random_cut(rows, values, members, column, place, options)
-                } else {
-                    cut_split(rows, values, members, column, place, options)
-                }
-            }
+            Kind::Numeric | Kind::Integer { .. } | Kind::Ordinal { .. } => match options.cuts {
+                Cuts::Random => random_cut(rows, values, members, column, place, options),
+                Cuts::Best => cut_split(rows, values, members, column, place, options),
+                Cuts::Halfway => cut_split(rows, values, members, column, 0.5, options),
+            },
         };
         if let Some(split) = split
             && best.as_ref().is_none_or(|known| split.gain > known.gain)
@@ -252,7 +275,7 @@ fn cut_split(
     members: &[usize],
     column: usize,
     place: f64,
-    options: &ForestOptions,
+    options: &TreeOptions,
 ) -> Option<Split> {
     let (mut active, mut inactive) = (Vec::with_capacity(members.len()), (0.0, 0));
     for &index in members {
@@ -303,14 +326,14 @@ fn cut_split(
     best
 }
 
-/// A cut at a random place of the column's range among the rows (Geurts et al., 2006).
+/// A cut at a random place of the column's range among the rows.
 fn random_cut(
     rows: &Rows,
     values: &[f64],
     members: &[usize],
     column: usize,
     place: f64,
-    options: &ForestOptions,
+    options: &TreeOptions,
 ) -> Option<Split> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for &index in members {
@@ -363,7 +386,7 @@ fn subset_split(
     members: &[usize],
     column: usize,
     choices: usize,
-    options: &ForestOptions,
+    options: &TreeOptions,
 ) -> Option<Split> {
     let mut groups = vec![(0.0, 0_usize); choices + 1];
     for &index in members {
