@@ -180,7 +180,9 @@ impl Sampler for BlendSampler {
                 let mut found = global.propose(&request, known)?;
                 proposals.notes.append(&mut found.notes);
                 proposals.numbers = found.numbers;
-                proposal = found.list.pop();
+                // What the global search's model expects says nothing of the local ones beside it.
+                let found = found.list.pop();
+                proposal = found.map(|found| Proposal { log_improvement: None, regret_bound: None, ..found });
             }
             let Some(proposal) = proposal else { break };
             chosen.push(proposal.row.clone());
