@@ -64,6 +64,9 @@ SINGLE := random,sobol,tpe,forest,cma_es,bo
 WIDE := random,tpe,forest,turbo,cma_es,bo
 FRONTS := random,sobol,tpe,evolution,bo
 FIDELITY := random,hyperband,bohb,mfes,asha_delayed,mfes_async
+# Problems with many workers at once; the second only with tables.
+CROWD := noisy_hartmann6,mf_currin,mf_branin
+CROWD_TABLES := ,lcbench_189906
 
 .PHONY: bench
 bench: build ## Measure the service, and the solvers on the public problems; writes docs/benchmarks.md (SEEDS=10)
@@ -79,6 +82,8 @@ bench-all: bench ## Every suite, for hours (SEEDS=10 DATA=folder of tables)
 	for suite in single constrained multi noisy highdim parallel bbob; do \
 		$(BOXWOOD) bench solvers --suite $$suite --solver $(SINGLE) --seeds $(SEEDS) --json-file docs/benchmarks/$$suite.json; done
 	$(BOXWOOD) bench solvers --suite multifidelity --solver $(FIDELITY),bo --target-of bohb --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/multifidelity.json
+	for workers in 8 64 256; do \
+		$(BOXWOOD) bench solvers --suite multifidelity --problem $(CROWD)$(if $(DATA),$(CROWD_TABLES) --data $(DATA)) --solver random,asha,asha_delayed,mfes_async,bo --workers $$workers --full-runs $$((2 * workers)) --target-of random --seeds $(SEEDS) --json-file docs/benchmarks/multifidelity-$$workers.json; done
 	$(BOXWOOD) bench solvers --suite cash --solver random,forest,rising_bandit --target-of forest --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/cash.json
 	$(if $(DATA),$(BOXWOOD) bench solvers --suite tables --solver $(SINGLE) --seeds $(SEEDS) --data $(DATA) --json-file docs/benchmarks/tables.json)
 	$(BOXWOOD) bench solvers --suite transfer --solver bo,transfer --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/transfer.json

@@ -231,7 +231,8 @@ const SOLVERS: &[Entry] = &[
         &[],
         SamplerKind::Mfes,
         SchedulerKind::HyperTune,
-        "Delayed asynchronous Hyperband, brackets drawn by cost, points from the model of all rungs.",
+        "Delayed asynchronous halving with brackets drawn by cost, points and promotions to the top from the model of all \
+         rungs.",
     ),
 ];
 

@@ -21,17 +21,13 @@ use super::{Proposal, Proposals, Request, Sampler};
 use crate::history::{History, Known};
 use crate::parameters::{ParameterInfo, ParameterKind, Parameters};
 
-/// Power of the foresight that is the model's share of the points of probes, which cost least.
-const PROBE_POWER: i32 = 3;
-
 /// Parameters of the model over rungs.
 pub(crate) const PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "random_fraction",
         kind: ParameterKind::Number { default: 0.0, low: 0.0, high: 1.0 },
         meaning: "Share of points drawn at random once the model is used; not used with a single rung. Of the others, a \
-                  chain chooses the share that it foresees, by leave-one-out predictions at its lowest rung; with drawn \
-                  brackets, the cube of it where they start at the lowest rung of all.",
+                  chain draws the share that it does not foresee, by leave-one-out predictions at its lowest rung.",
     },
     ParameterInfo {
         name: "combination",
@@ -164,11 +160,9 @@ impl Sampler for MfesSampler {
                 fitted = Some((levels, limits));
             }
             let (levels, limits) = fitted.as_ref().expect("fitted just above");
-            // What the model cannot foresee is looked for at random, and the sooner where that costs least.
-            let start = request.starts.get(chosen.len().saturating_sub(request.placed.len()));
-            let power = if start.is_some_and(|start| start.probe) { PROBE_POWER } else { 1 };
-            let trust = levels.foresight().unwrap_or(1.0).powi(power);
-            if seed.derive("doubt", 0).rng().random::<f64>() >= trust {
+            // What the model cannot foresee is looked for at random, where the design does not do that already.
+            let doubt = 1.0 - levels.foresight().unwrap_or(1.0);
+            if seed.derive("doubt", 0).rng().random::<f64>() < doubt {
                 return Ok(None);
             }
             let posterior = levels.posterior(request.history, chosen, width)?;

@@ -184,7 +184,7 @@ fn starts_in_turn(view: &StudyView, table: &[Bracket], count: usize) -> Vec<Star
             filled = 0;
         }
         let rung = table[(current % len) as usize].start;
-        starts.push(Start { rung, bracket: (len > 1).then_some(current), probe: false });
+        starts.push(Start { rung, bracket: (len > 1).then_some(current) });
         filled += 1;
     }
     starts

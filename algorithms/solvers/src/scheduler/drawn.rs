@@ -61,8 +61,7 @@ impl Draws<'_> {
             }
             let chosen = if low { lowest } else { drawn };
             let bracket = Some(cycle * self.table.len() as u32 + chosen as u32);
-            let rung = self.table[chosen].start;
-            starts.push(Start { rung, bracket, probe: rung == Rung(0) });
+            starts.push(Start { rung: self.table[chosen].start, bracket });
             cycle += 1;
         }
         (resumes, starts)

@@ -24,7 +24,7 @@ impl Scheduler for Full {
         let resumes: Vec<Resume> =
             below.take(ask.want).map(|trial| Resume { trial: trial.number, rung: top }).collect();
         let starts = ask.starts().min(ask.want - resumes.len());
-        let starts = vec![Start { rung: top, bracket: None, probe: false }; starts];
+        let starts = vec![Start { rung: top, bracket: None }; starts];
         let end = if resumes.len() + starts.len() == ask.want {
             ScheduleEnd::More
         } else if history.pending.is_empty() && resumes.is_empty() && starts.is_empty() {

@@ -161,8 +161,7 @@ impl Scheduler for Halving {
                     resumes.extend(wanted.into_iter().take(left));
                     let left = ask.want - resumes.len() - starts.len();
                     let count = missing_starts.min(left).min(ask.starts() - starts.len());
-                    let start = Start { rung, bracket: Some(index as u32), probe: false };
-                    starts.extend(vec![start; count]);
+                    starts.extend(vec![Start { rung, bracket: Some(index as u32) }; count]);
                 }
             }
         }

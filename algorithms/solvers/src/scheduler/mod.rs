@@ -22,8 +22,6 @@ pub(crate) struct Start {
     pub(crate) rung: Rung,
     /// Running index of its bracket.
     pub(crate) bracket: Option<u32>,
-    /// Whether it is a look at the lowest rung that commits nobody to more: these may be random the sooner.
-    pub(crate) probe: bool,
 }
 
 /// A paused trial to train on.

@@ -20,7 +20,7 @@ impl Stream {
         let ladder = view.problem().ladder();
         match self {
             Self::Fixed(rung) => {
-                vec![Start { rung: rung.min(ladder.top()), bracket: None, probe: false }; count]
+                vec![Start { rung: rung.min(ladder.top()), bracket: None }; count]
             }
             Self::Flattened { hyperband } => {
                 let mut table = ladder.brackets();
@@ -57,7 +57,7 @@ fn flattened(view: &StudyView, table: &[Bracket], count: usize) -> Vec<Start> {
             let next = missing.min_by(|a, b| share(a).total_cmp(&share(b)).then(a.cmp(b)));
             let Some(stage) = next else { break };
             started[stage] += 1;
-            starts.push(Start { rung: rung(stage), bracket: Some(index), probe: false });
+            starts.push(Start { rung: rung(stage), bracket: Some(index) });
         }
     }
     starts
