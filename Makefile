@@ -62,11 +62,16 @@ audit: ## Check the dependencies for known vulnerabilities (needs the advisory d
 DATA ?=
 SINGLE := random,sobol,tpe,forest,cma_es,bo
 WIDE := random,tpe,forest,turbo,cma_es,bo
+SMALL := random,tpe,forest,bo
 FRONTS := random,sobol,tpe,evolution,bo
 FIDELITY := random,hyperband,bohb,mfes,asha_delayed,mfes_async
 # Problems with many workers at once; the second only with tables.
 CROWD := noisy_hartmann6,mf_currin,mf_branin
 CROWD_TABLES := ,lcbench_189906
+TABLES = $(if $(DATA),--data $(DATA))
+SUITE = $(BOXWOOD) bench solvers --seeds $(SEEDS) --suite
+ABLATE = $(BOXWOOD) bench solvers --seeds $(SEEDS) --first-seed 101 --suite
+PRODUCT := mfes_async:combination=product_of_experts:rung_model=
 
 .PHONY: bench
 bench: build ## Measure the service, and the solvers on the public problems; writes docs/benchmarks.md (SEEDS=10)
@@ -74,19 +79,30 @@ bench: build ## Measure the service, and the solvers on the public problems; wri
 	mkdir -p docs/benchmarks
 	$(BOXWOOD) bench solvers --suite public --solver $(SINGLE) --seeds $(SEEDS) --problem branin2,hartmann6,ackley5,mixed8,cond4,branincurrin,zdt1_6,townsend,branin_disc --json-file docs/benchmarks/public.json
 	$(BOXWOOD) bench solvers --suite public --solver $(FIDELITY) --seeds $(SEEDS) --problem mfh3_moderate,counting_ones --json-file docs/benchmarks/fidelity.json
-	$(BOXWOOD) bench solvers --solver random,tpe,forest,bo --latency 50,200,1000,5000 --json-file docs/benchmarks/latency.json
+	$(BOXWOOD) bench solvers --solver random,tpe,forest,bo --latency 50,200,1000,5000,10000 --json-file docs/benchmarks/latency.json
 	scripts/bench-docs
 
 .PHONY: bench-all
 bench-all: bench ## Every suite, for hours (SEEDS=10 DATA=folder of tables)
-	for suite in single constrained multi noisy highdim parallel bbob; do \
-		$(BOXWOOD) bench solvers --suite $$suite --solver $(SINGLE) --seeds $(SEEDS) --json-file docs/benchmarks/$$suite.json; done
-	$(BOXWOOD) bench solvers --suite multifidelity --solver $(FIDELITY),bo --target-of bohb --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/multifidelity.json
+	$(SUITE) single --solver $(SINGLE),evolution,turbo --json-file docs/benchmarks/single.json
+	$(SUITE) constrained --solver random,tpe,forest,turbo,bo --json-file docs/benchmarks/constrained.json
+	$(SUITE) multi --solver $(FRONTS) --json-file docs/benchmarks/multi.json
+	$(SUITE) noisy --solver random,tpe,forest,cma_es,bo --json-file docs/benchmarks/noisy.json
+	$(SUITE) highdim --solver $(WIDE) --json-file docs/benchmarks/highdim.json
+	$(SUITE) parallel --solver $(SMALL) --json-file docs/benchmarks/parallel.json
+	$(SUITE) bbob --solver $(SINGLE) --json-file docs/benchmarks/bbob.json
+	$(SUITE) multifidelity --solver random,bohb,asha_delayed,mfes_async,bo --target-of bohb $(TABLES) --json-file docs/benchmarks/multifidelity.json
 	for workers in 8 64 256; do \
-		$(BOXWOOD) bench solvers --suite multifidelity --problem $(CROWD)$(if $(DATA),$(CROWD_TABLES) --data $(DATA)) --solver random,asha,asha_delayed,mfes_async,bo --workers $$workers --full-runs $$((2 * workers)) --target-of random --seeds $(SEEDS) --json-file docs/benchmarks/multifidelity-$$workers.json; done
-	$(BOXWOOD) bench solvers --suite cash --solver random,forest,rising_bandit --target-of forest --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/cash.json
-	$(if $(DATA),$(BOXWOOD) bench solvers --suite tables --solver $(SINGLE) --seeds $(SEEDS) --data $(DATA) --json-file docs/benchmarks/tables.json)
-	$(BOXWOOD) bench solvers --suite transfer --solver bo,transfer --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) --json-file docs/benchmarks/transfer.json
+		$(SUITE) multifidelity --problem $(CROWD)$(if $(DATA),$(CROWD_TABLES)) $(TABLES) --solver random,asha,asha_delayed,mfes_async,bo --workers $$workers --full-runs $$((2 * workers)) --target-of random --json-file docs/benchmarks/multifidelity-$$workers.json; done
+	$(SUITE) cash --solver random,forest,bo,rising_bandit,rising_bandit:allocation=turns:slack=0:window=7 --target-of forest $(TABLES) --json-file docs/benchmarks/cash.json
+	$(if $(DATA),$(SUITE) tables --solver $(SMALL) $(TABLES) --json-file docs/benchmarks/tables.json)
+	$(SUITE) transfer --solver bo,transfer $(TABLES) --json-file docs/benchmarks/transfer.json
+	$(MAKE) bench-ablations
+
+.PHONY: bench-ablations
+bench-ablations: build ## What parts of the solvers are worth, on seeds that nothing was chosen on; writes docs/benchmarks.md
+	$(ABLATE) single --solver bo,bo:warp_losses=off,bo:warp_inputs=off,bo:priors=wide --json-file docs/benchmarks/ablation-process.json
+	$(ABLATE) multifidelity --problem mfh3_moderate,mf_branin,mf_currin,saturating_curves,noisy_hartmann6 --solver asha,asha_delayed,mfes_async,$(PRODUCT)process,$(PRODUCT)forest,mfes_async:combination=independent_sum --json-file docs/benchmarks/ablation-rungs.json
 	scripts/bench-docs
 
 .PHONY: test-kill
