@@ -101,7 +101,7 @@ bench-all: bench ## Every suite, for hours (SEEDS=10 DATA=folder of tables)
 
 .PHONY: bench-ablations
 bench-ablations: build ## What parts of the solvers are worth, on seeds that nothing was chosen on; writes docs/benchmarks.md
-	$(ABLATE) single --solver bo,bo:warp_losses=off,bo:warp_inputs=off,bo:priors=wide --json-file docs/benchmarks/ablation-process.json
+	$(ABLATE) single --solver bo,bo:warp_losses=off,bo:warp_inputs=off,bo:priors=wide,turbo --json-file docs/benchmarks/ablation-process.json
 	$(ABLATE) multifidelity --problem mfh3_moderate,mf_branin,mf_currin,saturating_curves,noisy_hartmann6 --solver asha,asha_delayed,mfes_async,$(PRODUCT)process,$(PRODUCT)forest,mfes_async:combination=independent_sum --json-file docs/benchmarks/ablation-rungs.json
 	scripts/bench-docs
 
