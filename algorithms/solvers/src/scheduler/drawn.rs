@@ -1,10 +1,10 @@
 //! Moves that draw their bracket, as Hyper-Tune's new trials do (Li et al., 2022).
 //!
 //! Two deviations, measured in docs/decisions/2026-11-26-promotion-by-forecast.md. A move for the top promotes the waiting
-//! trial that the model expects to be best there, if it expects it to be better than all that were measured there: rungs
-//! that rank trials one step at a time bring a good trial to the top late. And a new trial starts at the lowest rung in
-//! use, the more surely the better that rung's results order those at the top: what a start higher up would tell is then
-//! known for less.
+//! trial that the model expects to be best there, if it expects it to be better than all that were measured there or are
+//! on their way: ranks at one rung after the other bring a good trial to the top late. And a new trial starts at the
+//! lowest rung in use, the more surely the better that rung's results order those at the top: what a start higher up
+//! would tell is then known for less.
 
 use boxwood_core::{Bracket, Rung, Seed, StudyView, TrialNumber, TrialView};
 use rand::RngExt;
@@ -17,7 +17,7 @@ use crate::history::{Entry, History};
 const GOLDEN_RATIO: f64 = 0.618_033_988_749_894_9;
 /// Best trials of each rung that a move for the top considers.
 const CONSIDERED: usize = 16;
-/// Trials measured at a rung and at the top from which on their order is compared.
+/// Trials at the top, measured or to be, from which on a rung's order is compared with theirs.
 const COMPARED_FROM: usize = 3;
 
 /// What the moves of one plan are drawn from.
@@ -75,11 +75,16 @@ impl Draws<'_> {
         last.map_or(0, |last| last / len as u32 + 1)
     }
 
-    /// Trials that wait below the top and are expected to be better there than any that was measured there, best first.
+    /// Trials that wait below the top and are expected to be better there than any that was measured there or is on its
+    /// way there, best first.
     fn promising(&self, taken: &[Resume]) -> Vec<TrialNumber> {
         let Some((top, below)) = self.history.levels.split_last() else { return Vec::new() };
+        let rung = Rung(below.len() as u32);
         let mut trials: Vec<&TrialView> = best_trials(top.ranked().into_iter());
-        let measured = trials.len();
+        trials.extend(heading(self.history));
+        let resumed = taken.iter().filter(|resume| resume.rung == rung);
+        trials.extend(resumed.filter_map(|resume| self.view.trial(resume.trial)));
+        let rivals = trials.len();
         for (rung, level) in below.iter().enumerate() {
             let free = |entry: &Entry<'_>| {
                 waits_at(entry.trial, Rung(rung as u32))
@@ -87,12 +92,12 @@ impl Draws<'_> {
             };
             trials.extend(best_trials(level.ranked().into_iter().filter(free)));
         }
-        if trials.len() == measured {
+        if trials.len() == rivals {
             return Vec::new();
         }
         let Some(expected) = self.advice.forecast(&trials) else { return Vec::new() };
-        let best = expected.iter().take(measured).copied().fold(f64::INFINITY, f64::min);
-        let waiting = trials.iter().zip(&expected).skip(measured);
+        let best = expected.iter().take(rivals).copied().fold(f64::INFINITY, f64::min);
+        let waiting = trials.iter().zip(&expected).skip(rivals);
         let mut better: Vec<(f64, TrialNumber)> = waiting
             .filter(|(_, value)| **value < best)
             .map(|(trial, value)| (*value, trial.number))
@@ -106,15 +111,23 @@ fn best_trials<'a>(ranked: impl Iterator<Item = Entry<'a>>) -> Vec<&'a TrialView
     ranked.take(CONSIDERED).map(|entry| entry.trial).collect()
 }
 
+/// Trials that run or wait for a worker on their way to the top.
+fn heading<'a>(history: &'a History<'_>) -> impl Iterator<Item = &'a TrialView> {
+    let top = Rung(history.levels.len().saturating_sub(1) as u32);
+    history.pending.iter().copied().filter(move |trial| trial.target == top)
+}
+
 /// How well a rung's results order those at the top, among the trials measured at both: Spearman's rank correlation
-/// squared, none where it is negative; full trust before there are enough of them.
+/// squared, none where it is negative. Before there are enough of them it is trusted while few trials are on their way to
+/// the top, and not once enough are: many workers would else put all of the time until the first results on one guess.
 fn agreement(history: &History<'_>, rung: Rung) -> f64 {
     let Some(top) = history.levels.last() else { return 1.0 };
     let low = |entry: &Entry<'_>| entry.trial.result(rung).and_then(|result| result.losses.first().copied());
     let pairs: Vec<(f64, f64)> =
         top.entries.iter().filter_map(|entry| Some((low(entry)?, entry.loss()))).collect();
     if pairs.len() < COMPARED_FROM {
-        return 1.0;
+        let few = pairs.len() + heading(history).count() < COMPARED_FROM;
+        return if few { 1.0 } else { 0.0 };
     }
     let (low, high): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
     let (low, high) = (centred_ranks(&low), centred_ranks(&high));

@@ -81,11 +81,36 @@ fn moves_for_the_top_promote_what_is_expected_to_be_better_there() {
     }
     let unknowing = Believer { knows: false, weights: None };
     assert!(moves(&view, &unknowing, 40, 40, 1).0.is_empty());
+}
+
+/// The same study with these trials on their way to the top.
+fn on_their_way(losses: &[&[f64]], numbers: &[u32]) -> StudyView {
+    let view = view(losses);
+    let mut trials = view.trials().to_vec();
+    for trial in trials.iter_mut().filter(|trial| numbers.contains(&trial.number.0)) {
+        trial.status = TrialStatus::Pending;
+        trial.target = Rung(2);
+    }
+    StudyView::new(Arc::clone(view.problem()), view.change(), trials)
+}
+
+#[test]
+fn trials_on_their_way_to_the_top_are_rivals_too() {
+    assert_eq!(moves(&on_their_way(WAITING, &[4]), &BELIEVER, 9, 0, 1).0, [3]);
+    assert_eq!(moves(&on_their_way(WAITING, &[3]), &BELIEVER, 9, 0, 1).0, Vec::<u32>::new());
+    let view = view(WAITING);
     let history = History::new(&view);
     let table = view.problem().ladder().brackets();
     let draws = Draws { view: &view, history: &history, table: &table, advice: &BELIEVER, seed: Seed(1) };
-    let taken = [Resume { trial: TrialNumber(3), rung: Rung(2) }];
-    assert_eq!(draws.promising(&taken), [TrialNumber(4)]);
+    let taken = |rung| [Resume { trial: TrialNumber(3), rung: Rung(rung) }];
+    assert_eq!((draws.promising(&taken(2)), draws.promising(&taken(1))), (vec![], vec![TrialNumber(4)]));
+}
+
+#[test]
+fn many_trials_on_their_way_to_the_top_end_the_trust_in_low_rungs() {
+    let losses: &[&[f64]] = &[&[1.0, 1.0, 1.0], &[2.0], &[3.0]];
+    let agreement_of = |numbers: &[u32]| agreement(&History::new(&on_their_way(losses, numbers)), Rung(0));
+    assert_eq!([agreement_of(&[]), agreement_of(&[2]), agreement_of(&[2, 3])], [1.0, 1.0, 0.0]);
 }
 
 #[test]
