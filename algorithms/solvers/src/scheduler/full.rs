@@ -2,7 +2,7 @@
 
 use boxwood_core::{Ask, Seed, StudyView, TrialStatus};
 
-use super::{Advice, Resume, Schedule, ScheduleEnd, Scheduler, Start};
+use super::{Advice, Resume, Schedule, Scheduler, Start};
 use crate::history::History;
 
 /// Starts every trial at the top rung; a trial that was paused below it (a user's) is trained on to the top first.
@@ -25,14 +25,7 @@ impl Scheduler for Full {
             below.take(ask.want).map(|trial| Resume { trial: trial.number, rung: top }).collect();
         let starts = ask.starts().min(ask.want - resumes.len());
         let starts = vec![Start { rung: top, bracket: None }; starts];
-        let end = if resumes.len() + starts.len() == ask.want {
-            ScheduleEnd::More
-        } else if history.pending.is_empty() && resumes.is_empty() && starts.is_empty() {
-            ScheduleEnd::Spent
-        } else {
-            ScheduleEnd::Waiting
-        };
-        Schedule { resumes, starts, end }
+        Schedule::unranked(resumes, starts, ask, history)
     }
 
     fn ranks(&self) -> bool {

@@ -52,6 +52,20 @@ pub(crate) struct Schedule {
     pub(crate) end: ScheduleEnd,
 }
 
+impl Schedule {
+    /// The moves of a scheduler that promotes nobody: what is missing comes with a pending trial, or not at all.
+    fn unranked(resumes: Vec<Resume>, starts: Vec<Start>, ask: Ask, history: &History<'_>) -> Self {
+        let end = if resumes.len() + starts.len() == ask.want {
+            ScheduleEnd::More
+        } else if history.pending.is_empty() && resumes.is_empty() && starts.is_empty() {
+            ScheduleEnd::Spent
+        } else {
+            ScheduleEnd::Waiting
+        };
+        Self { resumes, starts, end }
+    }
+}
+
 /// What the sampler's model says of rungs and trials; asked only where a bracket is drawn.
 pub(crate) trait Advice {
     /// Weights of the rungs by how well they predict the top one; none without enough data.

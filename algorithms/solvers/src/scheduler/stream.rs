@@ -2,7 +2,7 @@
 
 use boxwood_core::{Ask, Bracket, Origin, Rung, Seed, StudyView, TrialStatus, TrialView};
 
-use super::{Advice, Resume, Schedule, ScheduleEnd, Scheduler, Start, bracket_of};
+use super::{Advice, Resume, Schedule, Scheduler, Start, bracket_of};
 use crate::history::History;
 
 /// How the rungs of a stream are chosen.
@@ -89,14 +89,7 @@ impl Scheduler for Stream {
             .map(|trial| Resume { trial: trial.number, rung: target })
             .collect();
         let starts = self.starts(view, ask.starts().min(ask.want - resumes.len()));
-        let end = if resumes.len() + starts.len() == ask.want {
-            ScheduleEnd::More
-        } else if history.pending.is_empty() && resumes.is_empty() && starts.is_empty() {
-            ScheduleEnd::Spent
-        } else {
-            ScheduleEnd::Waiting
-        };
-        Schedule { resumes, starts, end }
+        Schedule::unranked(resumes, starts, ask, history)
     }
 
     fn ranks(&self) -> bool {
