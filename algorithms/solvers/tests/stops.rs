@@ -42,7 +42,7 @@ fn solvers_tell_what_they_say_they_tell() {
     ];
     let specs: Vec<String> = specs.chain(variants.map(str::to_owned)).collect();
     let problems: [(&dyn TestProblem, u64); 4] =
-        [(&Branin, 16), (&Simionescu, 24), (&FidelityBranin, 90), (&CashArms::default(), 40)];
+        [(&Branin, 16), (&Simionescu, 24), (&FidelityBranin, 150), (&CashArms::default(), 40)];
     for (test, trials) in problems {
         let options = Simulation { seed: 5, max_trials: Some(trials), ..Simulation::default() };
         let problem = options.problem(test).unwrap();
@@ -118,30 +118,26 @@ fn bounds(json: &str, test: &dyn TestProblem, seed: u64, trials: u64) -> (Vec<f6
     (bounds, broken)
 }
 
-/// Bound on Branin's regret below which the function, which spans 300, is as good as known.
-const KNOWN: f64 = 0.3;
-
 #[test]
 fn the_regret_bound_holds_and_falls() {
     let problems: [(&str, &dyn TestProblem, u64); 4] = [
         (r#"{"name":"bo"}"#, &Branin, 40),
         (r#"{"name":"transfer"}"#, &Branin, 40),
         (r#"{"name":"bo"}"#, &constrained::branin_disc(), 40),
-        (r#"{"name":"mfes_async"}"#, &FidelityBranin, 90),
+        (r#"{"name":"mfes_async"}"#, &FidelityBranin, 150),
     ];
     for (json, test, trials) in problems {
         let (mut all, mut all_broken) = (0, 0);
         for seed in 1..=3 {
             let (bounds, broken) = bounds(json, test, seed, trials);
-            let (first, least) = (bounds[0], bounds.iter().copied().fold(f64::INFINITY, f64::min));
+            // Not the first: a surprise may widen bounds before they fall.
+            let (widest, last) = (bounds.iter().copied().fold(0.0, f64::max), bounds[bounds.len() - 1]);
             println!(
-                "{json} on {}, seed {seed}: {broken} of {}, {first} to {least}",
+                "{json} on {}, seed {seed}: {broken} of {}, {widest} to {last}",
                 test.name(),
                 bounds.len()
             );
-            // Models over rungs may know the function well by the first full result: nothing is left to fall then.
-            let falls = least < 0.1 * first || least < KNOWN;
-            assert!(falls, "{json} on {}, seed {seed}: from {first} to {least}", test.name());
+            assert!(last < 0.1 * widest, "{json} on {}, seed {seed}: from {widest} to {last}", test.name());
             (all, all_broken) = (all + bounds.len(), all_broken + broken);
         }
         // Each bound fails with a probability of a tenth at most, by the model; twice that is allowed.

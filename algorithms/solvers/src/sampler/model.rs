@@ -51,11 +51,17 @@ pub(crate) struct Design {
 
 impl Design {
     pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, boxwood_core::Unsupported> {
+        let random_fraction = parameters.number("random_fraction")?;
+        Ok(Self { random_fraction, ..Self::without_random(parameters)? })
+    }
+
+    /// The design of a sampler that has no such share as a parameter.
+    pub(crate) fn without_random(parameters: &Parameters<'_>) -> Result<Self, boxwood_core::Unsupported> {
         Ok(Self {
             initial_trials: parameters.integer("initial_trials")? as usize,
             initial: InitialDesign::read(parameters)?,
             candidates: parameters.integer("candidates")? as usize,
-            random_fraction: parameters.number("random_fraction")?,
+            random_fraction: 0.0,
         })
     }
 

@@ -9,7 +9,6 @@ use boxwood_core::{Problem, Seed, SolverError, Unsupported};
 use self::course::{Course, priority};
 use self::step::From;
 use self::thread::{Pace, Thread, Threads};
-use super::design::InitialDesign;
 use super::gp::{GpSampler, one_objective};
 use super::model::Design;
 use super::population::Member;
@@ -59,12 +58,7 @@ pub(crate) struct BlendSampler {
 
 impl BlendSampler {
     pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
-        let design = Design {
-            initial_trials: parameters.integer("initial_trials")? as usize,
-            initial: InitialDesign::read(parameters)?,
-            candidates: parameters.integer("candidates")? as usize,
-            random_fraction: 0.0,
-        };
+        let design = Design::without_random(parameters)?;
         let global: Option<Box<dyn Sampler>> = match parameters.choice("global")? {
             "tpe" => Some(Box::new(TpeSampler::new(design))),
             "random" => Some(Box::new(RandomSampler)),

@@ -17,7 +17,6 @@ use boxwood_surrogate::{GpCache, GpModel, Layout, Posterior, SurrogateError, loc
 
 use self::region::Region;
 use self::space::RegionSpace;
-use super::design::InitialDesign;
 use super::gp::{fit, fit_violations, one_objective};
 use super::model::{Candidates, Design, fence, numeric, predict_loss};
 use super::{Proposal, Proposals, Request, Sampler};
@@ -45,12 +44,7 @@ pub(crate) struct TurboSampler {
 
 impl TurboSampler {
     pub(crate) fn read(parameters: &Parameters<'_>) -> Result<Self, Unsupported> {
-        let design = Design {
-            initial_trials: parameters.integer("initial_trials")? as usize,
-            initial: InitialDesign::read(parameters)?,
-            candidates: parameters.integer("candidates")? as usize,
-            random_fraction: 0.0,
-        };
+        let design = Design::without_random(parameters)?;
         Ok(Self { design, cache: GpCache::new() })
     }
 }
